@@ -1,0 +1,256 @@
+"""The command line: reads arguments, calls a recipe, prints a table or one JSON document."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import tempfile
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ionsmith import __version__
+from ionsmith.core.errors import ArtifactError, ExecutionError, IonsmithError
+from ionsmith.core.quantities import QUANTITIES
+from ionsmith.core.records import Kind
+from ionsmith.core.results import Row, RunResult
+
+_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="ionsmith",
+    help="Design solid-state electrolytes: screen crystals, predict properties, check them with physics.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="Public data sets: what they are, and fetching them.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+Inputs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[INPUT]...",
+        help="CIF, POSCAR, extxyz, JSON(L), CSV of formulas, a folder of these, mp:<query>, an OPTIMADE URL; "
+        "nothing for the built-in library.",
+        show_default=False,
+    ),
+]
+Out = Annotated[Path | None, typer.Option(help="Run folder: tables, structures, report.html and ledger.db.")]
+Workers = Annotated[int, typer.Option(min=1, help="Local processes.")]
+Scheduler = Annotated[str, typer.Option(help="Address of a running Dask scheduler, such as tcp://head:8786.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue the run that --out holds.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout and nothing else there.")]
+SpecFile = Annotated[Path | None, typer.Option("--spec", help="Targets, chemistry and budget, TOML.")]
+MaxSites = Annotated[int, typer.Option(min=1, help="Refuse larger cells.")]
+
+
+@app.command()
+def screen(
+    inputs: Inputs = None,
+    spec: SpecFile = None,
+    out: Out = None,
+    workers: Workers = 1,
+    scheduler: Scheduler = "",
+    resume: Resume = False,
+    seed: Annotated[int, typer.Option(help="Start of all random streams.")] = 0,
+    max_sites: MaxSites = 500,
+    as_json: Json = False,
+) -> None:
+    """Rank materials against targets: predict, select, simulate, explain."""
+    from ionsmith import recipes
+
+    options = {**_where(out, workers, scheduler, resume), "seed": seed, "max_sites": max_sites}
+    wanted = _spec(spec)
+    _deliver(lambda o: recipes.screen(inputs or [], wanted, o), options, as_json=as_json)
+
+
+@app.command()
+def predict(
+    inputs: Inputs = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the table to this CSV file.")] = None,
+    max_sites: MaxSites = 500,
+    as_json: Json = False,
+) -> None:
+    """Predict properties with uncertainty, without simulation."""
+    from ionsmith import recipes
+
+    result = _deliver(lambda o: recipes.predict(inputs or [], o), {"max_sites": max_sites}, as_json=as_json)
+    if csv is not None:
+        from ionsmith.io.write import write_csv
+
+        write_csv(result, csv)
+
+
+@app.command()
+def simulate(
+    name: Annotated[str, typer.Argument(help="Simulator: bvse, relax, hull, or any registered name.")],
+    inputs: Inputs = None,
+    out: Out = None,
+    workers: Workers = 1,
+    scheduler: Scheduler = "",
+    resume: Resume = False,
+    mobile: Annotated[str, typer.Option(help="Mobile ion.")] = "Li",
+    potential: Annotated[str, typer.Option(help="ASE calculator by name, or module:factory.")] = "chgnet",
+    max_sites: MaxSites = 500,
+    as_json: Json = False,
+) -> None:
+    """Run one simulator over materials."""
+    from ionsmith import recipes
+    from ionsmith.objective.spec import parse_spec
+
+    spec = parse_spec({"mobile_ion": mobile, "ladder": {"potential": potential}}, where="--mobile, --potential")
+    options = {**_where(out, workers, scheduler, resume), "max_sites": max_sites}
+    _deliver(lambda o: recipes.simulate(name, inputs or [], o, spec=spec), options, as_json=as_json)
+
+
+@data_app.command("list")
+def data_list(as_json: Json = False) -> None:
+    """List the public data sets that ionsmith can read, with licence and traps."""
+    from ionsmith import recipes
+
+    cards = recipes.data_cards()
+    if as_json:
+        _print_json([{"name": c.name, "title": c.title, "licence": c.licence, "source": c.source} for c in cards])
+        return
+    table = Table("name", "title", "licence", "source")
+    for card in cards:
+        table.add_row(card.name, card.title, card.licence, card.source)
+    Console().print(table)
+
+
+@data_app.command("fetch")
+def data_fetch(name: Annotated[str, typer.Argument(help="Name from `ionsmith data list`.")]) -> None:
+    """Fetch a data set into the cache, or find it in the mirror that IONSMITH_DATA names."""
+    from ionsmith import recipes
+
+    for path in recipes.fetch_data(name):
+        typer.echo(path)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is going on to stderr.")] = False,
+) -> None:
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="ionsmith: %(message)s")
+    logging.getLogger("ionsmith").setLevel(logging.INFO if verbose else logging.WARNING)
+
+
+def _where(out: Path | None, workers: int, scheduler: str, resume: bool) -> dict[str, Any]:
+    return {"out": out, "workers": workers, "scheduler": scheduler, "resume": resume}
+
+
+def _spec(path: Path | None) -> Any:
+    from ionsmith.objective.spec import Spec, load_spec
+
+    return Spec() if path is None else load_spec(path)
+
+
+def _deliver(recipe: Callable[[Any], RunResult], options: dict[str, Any], *, as_json: bool) -> RunResult:
+    from ionsmith.core.errors import InputError
+    from ionsmith.progress import StageBars
+    from ionsmith.recipes import RunOptions
+
+    with StageBars() as bars:
+        result = recipe(RunOptions(**options, observer=bars))
+    if as_json:
+        from ionsmith.io.write import document_text
+
+        typer.echo(document_text(result).rstrip())
+    else:
+        _print_table(result, options.get("out"))
+    readable = [row for row in result.rows if row.outcome.candidate.kind is not Kind.UNREADABLE]
+    if not readable:
+        first = result.rows[0].outcome.note if result.rows else "the input holds no row"
+        raise InputError(f"nothing could be read: {first}")
+    return result
+
+
+def _print_json(document: Any) -> None:
+    typer.echo(json.dumps(document, allow_nan=False))
+
+
+def _print_table(result: RunResult, out: Path | None, *, most: int = 20) -> None:
+    wanted = result.spec.get("targets") or QUANTITIES
+    names = [n for n in QUANTITIES if n in wanted and any(n in row.outcome.values for row in result.rows)]
+    ranked = any(row.rank is not None for row in result.rows)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in ("rank" if ranked else "input", "formula", *(["meets all", "score"] if ranked else [])):
+        table.add_column(head, overflow="fold")
+    for name in names:
+        table.add_column(f"{name.replace('_', ' ')}, {QUANTITIES[name].unit}", justify="right")
+    table.add_column("status")
+    for row in result.rows[:most]:
+        table.add_row(*_cells(row, names, ranked=ranked))
+    console = Console(highlight=False)
+    console.print(table)
+    if any(value.in_domain is False for row in result.rows for value in row.outcome.values.values()):
+        console.print("? outside the range of materials that the method was built for")
+    if len(result.rows) > most:
+        console.print(f"... and {len(result.rows) - most} more")
+    if out is not None:
+        console.print(f"report: {out / 'report.html'}")
+
+
+def _cells(row: Row, names: list[str], *, ranked: bool) -> list[str]:
+    outcome = row.outcome
+    head = [str(row.rank) if ranked else outcome.candidate.source.locator, row.formula]
+    marks = ["yes" if row.feasible else "no", f"{row.score or 0.0:.2f}"] if ranked else []
+    values = []
+    for name in names:
+        value = outcome.values.get(name)
+        flag = "" if value is None or value.in_domain is not False else "?"
+        values.append("" if value is None else f"{value.mean:.3g}±{value.std:.2g}{flag}")
+    # the reason is long and stands in every file of the run; where no file is written it stands here
+    status = outcome.status.value if ranked or not outcome.note else f"{outcome.status.value}: {outcome.note}"
+    return [*head, *marks, *values, status]
+
+
+def main() -> None:
+    """Run the command line; every failure ends as one line on stderr and an exit code."""
+    warnings.filterwarnings("ignore")  # other libraries' chatter; ours goes through logging
+    try:
+        code = app(standalone_mode=False)
+        if code == _INTERRUPTED:
+            _fail("stopped; add --resume to continue", _INTERRUPTED)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        _fail("stopped; add --resume to continue", _INTERRUPTED)
+    except IonsmithError as error:
+        _fail(str(error), 1 if isinstance(error, ArtifactError | ExecutionError) else 2)
+    except Exception as error:  # noqa: BLE001  the last boundary: a user never sees a traceback
+        _usage_or_bug(error)
+
+
+def _usage_or_bug(error: Exception) -> None:
+    if hasattr(error, "format_message"):  # a usage error of the argument parser
+        _fail(error.format_message(), 2)
+    with tempfile.NamedTemporaryFile("w", prefix="ionsmith-", suffix=".log", delete=False) as log:
+        log.write(traceback.format_exc())
+    _fail(f"our fault: {type(error).__name__}: {error}; details in {log.name}", 1)
+
+
+def _fail(message: str, code: int) -> None:
+    line = " ".join(message.split())
+    sys.stderr.write(f"ionsmith: {line}\n")
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

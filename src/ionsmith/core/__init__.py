@@ -1,0 +1,1 @@
+"""Records, quantities, protocols, errors and the registry; imports numpy, scipy constants and pymatgen only."""

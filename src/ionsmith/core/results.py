@@ -1,0 +1,126 @@
+"""The finished record of a run: what tables, JSON, figures and the page are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ionsmith.core.quantities import QUANTITIES
+from ionsmith.core.records import Bound, Outcome, Value
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class StageCount:
+    """How many candidates entered a stage and how they left it; received = ok + rejected + failed."""
+
+    stage: str
+    received: int
+    ok: int
+    rejected: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """Everything found out about one input.
+
+    Attributes:
+        position: place in the input, from 0.
+        key: content hash of the material as it was read.
+        outcome: candidate, values, status and note merged over all stages; ``details`` maps stage to what it added.
+        stage: the last stage that it entered.
+        rank: place in the ranking, from 1; None where nothing was ranked.
+        feasible: whether all targets are known and met; None where there were no targets.
+        score: in [0, 1]; None where there were no targets.
+        checks: target name to one line that says how the value compares with the limit.
+        rediscovery: identifier of a known material that a generated one repeats.
+        read_as: formula of the material as it was read; the ordered approximant of a disordered one may differ.
+    """
+
+    position: int
+    key: str
+    outcome: Outcome
+    stage: str
+    rank: int | None = None
+    feasible: bool | None = None
+    score: float | None = None
+    checks: Mapping[str, str] = field(default_factory=dict)
+    rediscovery: str | None = None
+    read_as: str = ""
+
+    @property
+    def formula(self) -> str:
+        """Formula of the material as it was read."""
+        return self.read_as or self.outcome.candidate.formula
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run.
+
+    Attributes:
+        command: ``screen``, ``design``, ``predict`` or ``simulate``.
+        version: package version that ran it.
+        rows: one per input, in rank order for screen and design, in input order otherwise.
+        funnel: counts per stage, in order; empty for single predictions.
+        spec: the targets and limits as a plain mapping, empty where there were none.
+    """
+
+    command: str
+    version: str
+    rows: tuple[Row, ...]
+    funnel: tuple[StageCount, ...] = ()
+    spec: Mapping[str, Any] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON document that ``--json`` prints (schema 1); missing values are absent."""
+        head: dict[str, Any] = {"schema": SCHEMA, "version": self.version, "command": self.command}
+        if self.funnel:
+            head["funnel"] = [vars(stage) for stage in self.funnel]
+        return {**head, "candidates": [row_document(row) for row in self.rows]}
+
+
+def row_document(row: Row) -> dict[str, Any]:
+    """Return one entry of the ``candidates`` list.
+
+    Args:
+        row: the finished row.
+    """
+    candidate = row.outcome.candidate
+    optional = {"rank": row.rank, "feasible": row.feasible, "score": row.score}
+    return {
+        **{name: value for name, value in optional.items() if value is not None},
+        "key": row.key,
+        "input": candidate.source.locator,
+        "formula": row.formula,
+        "status": row.outcome.status.value,
+        "stage": row.stage,
+        "note": row.outcome.note,
+        "source": candidate.source.name,
+        "rediscovery": row.rediscovery,
+        "values": {name: value_document(name, value) for name, value in row.outcome.values.items()},
+        "details": dict(row.outcome.details),
+    }
+
+
+def value_document(name: str, value: Value) -> dict[str, Any]:
+    """Return one value with its unit, ready for JSON.
+
+    Args:
+        name: quantity name.
+        value: the value.
+    """
+    document: dict[str, Any] = {
+        "mean": value.mean,
+        "std": value.std,
+        "unit": QUANTITIES[name].unit,
+        "method": value.method,
+    }
+    if value.in_domain is not None:
+        document["in_domain"] = value.in_domain
+    if value.bound is not Bound.EXACT:
+        document["bound"] = value.bound.value
+    return document

@@ -1,0 +1,1 @@
+"""One harness for predictors; baselines beside every result."""

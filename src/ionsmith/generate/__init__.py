@@ -1,0 +1,1 @@
+"""Generators: sources of candidates, from a plain list to learned inverse design."""

@@ -1,0 +1,1 @@
+"""The one trainer and shared building blocks of learned models."""

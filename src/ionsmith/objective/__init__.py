@@ -1,0 +1,1 @@
+"""Targets in physical units: feasible or not, score, and why."""

@@ -1,0 +1,1 @@
+"""PropertyModels: cheap values with a spread and a domain flag."""

@@ -1,0 +1,327 @@
+"""Ionic conductivity at 300 K from composition and, where it is known, the cell; trained on measured values."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ionsmith.artifacts.cards import load_artifact, save_artifact
+from ionsmith.core.errors import ArtifactError, InputError
+from ionsmith.core.records import Bound, Candidate, Kind, Outcome, Prediction
+from ionsmith.core.registry import register
+from ionsmith.data.groups import group_labels
+from ionsmith.predict.conductivity_expert import (
+    Expert,
+    Settings,
+    View,
+    expert_arrays,
+    expert_from_arrays,
+    fit_expert,
+    view,
+)
+from ionsmith.represent.cell import has_cell
+from ionsmith.represent.electrolyte import MOBILE
+
+QUANTITY = "log10_conductivity"
+ARTIFACT = "conductivity"
+_SAME = 0.01  # distance below which a training row is the same material, up to rounded occupancies
+_PREFIX = {False: "formula.", True: "cell."}
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A measured material that a prediction leans on.
+
+    Attributes:
+        formula: reduced formula.
+        measured: log10 S/cm near 300 K.
+        bound: whether that is a number or only a limit.
+        doi: of the measurement.
+        family: as the data set names it.
+        distance: sum of |difference of atomic fractions|, 0 to 2, plus a step for another space group.
+    """
+
+    formula: str
+    measured: float
+    bound: Bound
+    doi: str
+    family: str
+    distance: float
+
+
+@dataclass(frozen=True)
+class _State:
+    """What fitting leaves behind.
+
+    Attributes:
+        experts: by whether they look at the cell.
+        told: per training row formula, measured value, bound, DOI and family; rows with a cell come first.
+    """
+
+    experts: Mapping[bool, Expert]
+    told: tuple[tuple[str, float, str, str, str], ...]
+
+
+@register("model", "conductivity")
+class ConductivityModel:
+    """Log10 conductivity: the trimmed vote of randomised trees near known materials, smooth functions far from them.
+
+    prediction = w T + (1 - w) (0.7 P + 0.3 S) with w = exp(-(max(0, d - near) / reach)^2). T is the mean of the
+    middle half of the votes of extremely randomised trees (doi 10.1007/s10994-006-6226-1), which insulators and
+    outliers cannot pull; where there is a cell, the trees see the table of crystal data itself (``CellContent``).
+    P is a ridge plane in features that mean the same in every family; S is a kernel ridge surface; d is the
+    distance to the nearest training material. Two such experts are kept: one sees composition and cell, one the
+    composition alone. A candidate with a cell that can be believed goes to the first, a bare formula to the second.
+
+    Values below ``floor`` (1e-10 S/cm), limits included, are learnt as the floor, so a prediction near -10 reads
+    "1e-10 S/cm or less". ``std`` comes from grouped cross-validation as a function of the votes' range and of d.
+    ``in_domain`` is false for materials without lithium and for those farther from everything known than a
+    quarter of the cross-validated training rows were.
+    """
+
+    name = "conductivity"
+    quantity = QUANTITY
+    kinds = frozenset({Kind.CRYSTAL, Kind.COMPOSITION})
+
+    def __init__(
+        self,
+        *,
+        trees: int = Settings.trees,
+        trim: float = Settings.trim,
+        floor: float = Settings.floor,
+        reach: float = Settings.reach,
+        calibration_trees: int = Settings.calibration_trees,
+    ) -> None:
+        """Store the settings; see :class:`ionsmith.predict.conductivity_expert.Settings` for the rest.
+
+        Args:
+            trees: randomised trees per expert.
+            trim: share of votes left out at each end, below 0.5.
+            floor: log10 S/cm; what lies below is learnt as this.
+            reach: distance over which the trees' say falls to 1/e.
+            calibration_trees: trees per fold of the calibration.
+
+        Raises:
+            InputError: a setting out of its range.
+        """
+        if not (trees > 0 and calibration_trees > 0 and 0.0 <= trim < 0.5 and reach > 0.0):
+            raise InputError(
+                f"conductivity: expected trees above 0, trim of 0 to 0.5 and reach above 0, got trees {trees}, "
+                f"calibration_trees {calibration_trees}, trim {trim}, reach {reach}"
+            )
+        self.settings = Settings(
+            trees=trees, trim=trim, floor=floor, reach=reach, calibration_trees=calibration_trees
+        )
+        self._state: _State | None = None
+        self._fingerprint = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Text that changes whenever the prediction for the same candidate could change."""
+        return f"{self.name}-{self._fingerprint or 'unfitted'}"
+
+    def fit(self, outcomes: Sequence[Outcome], rng: np.random.Generator) -> Self:
+        """Learn from measured conductivities; rows whose candidate has a cell teach both experts.
+
+        Args:
+            outcomes: rows of at least two formulas or papers, each with a value of ``log10_conductivity``; the
+                fact ``doi`` keeps rows of one paper together when spread and domain are calibrated.
+            rng: random stream.
+
+        Raises:
+            InputError: a row without the value, or rows of a single group.
+        """
+        ordered = sorted(outcomes, key=lambda outcome: not has_cell(outcome.candidate))
+        told = tuple(_told(outcome) for outcome in ordered)
+        measured = np.array([row[1] for row in told])
+        labels = group_labels(ordered)
+        with_cell = sum(has_cell(outcome.candidate) for outcome in ordered)
+        if len(np.unique(labels)) < 2:
+            raise InputError(
+                f"{self.name}: expected rows of at least two formulas and papers, got {len(told)} of one"
+            )
+        experts: dict[bool, Expert] = {}
+        for cell, count in ((False, len(told)), (True, with_cell)):
+            if len(np.unique(labels[:count])) > 1:
+                seen = view([outcome.candidate for outcome in ordered[:count]], cell=cell)
+                experts[cell] = fit_expert(
+                    seen, measured[:count], labels[:count], rng, cell=cell, settings=self.settings
+                )
+        return self._become(_State(experts, told))
+
+    def predict(self, candidates: Sequence[Candidate]) -> Prediction:
+        """Return log10 S/cm at 300 K.
+
+        Args:
+            candidates: n crystals or compositions.
+
+        Raises:
+            InputError: the model was not fitted, or a candidate is of another kind or cannot be read.
+        """
+        mean, std = np.zeros(len(candidates)), np.ones(len(candidates))
+        inside = np.zeros(len(candidates), dtype=bool)
+        for expert, rows in self._shares(candidates):
+            materials = view([candidates[row] for row in rows], cell=expert.blend.cell)
+            mean[rows], std[rows], inside[rows] = expert.predict(materials)
+            inside[rows] &= materials.fractions[:, MOBILE] > 0.0
+        return Prediction(mean, std, inside)
+
+    def neighbours(self, candidate: Candidate, k: int = 5) -> tuple[Neighbour, ...]:
+        """Return the nearest training materials, nearest first.
+
+        Args:
+            candidate: a crystal or composition.
+            k: how many.
+
+        Raises:
+            InputError: the model was not fitted, or the candidate is of another kind or cannot be read.
+        """
+        ((expert, _),) = self._shares([candidate])
+        distance = expert.blend.distances(view([candidate], cell=expert.blend.cell))[0]
+        nearest = np.argsort(distance, kind="stable")[:k]
+        told = self._known().told
+        return tuple(_neighbour(told[row], float(distance[row])) for row in nearest)
+
+    def explain(self, candidate: Candidate) -> dict[str, Any]:
+        """Return JSON-ready reasons: the nearest measured materials, and whether this one was learnt from.
+
+        Args:
+            candidate: a crystal or composition.
+
+        Raises:
+            InputError: the model was not fitted, or the candidate is of another kind or cannot be read.
+        """
+        nearest = self.neighbours(candidate)
+        return {
+            "neighbours": [
+                {"formula": n.formula, "value": n.measured, "doi": n.doi, "distance": round(n.distance, 3)}
+                for n in nearest
+            ],
+            "in_training": bool(nearest and nearest[0].distance < _SAME),
+        }
+
+    @classmethod
+    def load(cls, *, folder: Path | None = None) -> Self:
+        """Return the shipped model.
+
+        Args:
+            folder: parent folder of another artifact of the same layout; the package's own if None.
+
+        Raises:
+            ArtifactError: the weights are missing, damaged, or do not match their card.
+        """
+        artifact = load_artifact(ARTIFACT, folder=folder)
+        try:
+            return cls._restored(artifact.arrays, artifact.card["settings"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(
+                f"artifact {ARTIFACT}: expected settings and arrays of this model: {error}"
+            ) from error
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what to store: trees, planes and the training rows they were made from.
+
+        Raises:
+            InputError: the model was not fitted.
+        """
+        state = self._known()
+        first = state.experts[False].blend.known
+        space_group = state.experts[True].blend.known.space_group if True in state.experts else np.empty(0)
+        stored: dict[str, NDArray[Any]] = {
+            "fractions": first.fractions.astype(np.float32),
+            "space_group": space_group.astype(np.int16),
+            "told": np.frombuffer(json.dumps(state.told).encode(), dtype=np.uint8),
+        }
+        for cell, expert in state.experts.items():
+            stored |= expert_arrays(expert, prefix=_PREFIX[cell])
+        return stored
+
+    @classmethod
+    def _restored(cls, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> Self:
+        model = cls()
+        model.settings = Settings(**settings)
+        fractions, groups = arrays["fractions"].astype(float), arrays["space_group"].astype(float)
+        empty = np.empty((len(fractions), 0))
+        known = {False: View(empty, empty, fractions, np.zeros(len(fractions)))}
+        if len(groups):
+            known[True] = View(empty[: len(groups)], empty[: len(groups)], fractions[: len(groups)], groups)
+        experts = {
+            cell: expert_from_arrays(arrays, seen, prefix=_PREFIX[cell], cell=cell, settings=model.settings)
+            for cell, seen in known.items()
+        }
+        told = tuple(tuple(row) for row in json.loads(arrays["told"].tobytes()))
+        return model._become(_State(experts, told))
+
+    def _become(self, state: _State) -> Self:
+        self._state = state
+        digest = hashlib.sha256(json.dumps(asdict(self.settings), sort_keys=True).encode())
+        for name, array in sorted(self.arrays().items()):
+            digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+        self._fingerprint = digest.hexdigest()[:16]
+        return self
+
+    def _known(self) -> _State:
+        if self._state is None:
+            raise InputError(f"{self.name}: expected a fitted model; call fit or load first")
+        return self._state
+
+    def _shares(self, candidates: Sequence[Candidate]) -> list[tuple[Expert, list[int]]]:
+        """Return which expert answers for which candidates."""
+        experts = self._known().experts
+        rows: dict[bool, list[int]] = {}
+        for row, candidate in enumerate(candidates):
+            if candidate.kind not in self.kinds:
+                raise InputError(f"{self.name}: expected a crystal or composition, got {candidate.kind.value}")
+            rows.setdefault(True in experts and has_cell(candidate), []).append(row)
+        return [(experts[cell], held) for cell, held in rows.items()]
+
+
+def train(outcomes: Sequence[Outcome], rng: np.random.Generator, **settings: Any) -> ConductivityModel:
+    """Return a fitted model; on ``load_obelix("train")`` with seed 0 this is what ships.
+
+    Args:
+        outcomes: measured conductivities, see :meth:`ConductivityModel.fit`.
+        rng: random stream.
+        settings: keyword arguments of :class:`ConductivityModel`.
+
+    Raises:
+        InputError: see :meth:`ConductivityModel.fit`.
+    """
+    return ConductivityModel(**settings).fit(outcomes, rng)
+
+
+def save(model: ConductivityModel, *, card: Mapping[str, Any], folder: Path | None = None) -> Path:
+    """Write a fitted model with its card; returns the folder.
+
+    Args:
+        model: fitted.
+        card: ``data``, ``split``, ``metrics`` and ``command``; see :func:`ionsmith.artifacts.cards.save_artifact`.
+        folder: parent folder; the package's own artifacts if None.
+
+    Raises:
+        InputError: the model was not fitted, or the card lacks something.
+    """
+    full = {"title": "log10 ionic conductivity at 300 K", "settings": asdict(model.settings), **card}
+    return save_artifact(ARTIFACT, model.arrays(), card=full, folder=folder)
+
+
+def _told(outcome: Outcome) -> tuple[str, float, str, str, str]:
+    candidate = outcome.candidate
+    value = outcome.values.get(QUANTITY)
+    if value is None:
+        raise InputError(f"expected a value of {QUANTITY} for {candidate.source.locator or candidate.formula}")
+    facts = candidate.source.facts
+    doi, family = (str(facts.get(name, "") or "") for name in ("doi", "family"))
+    return candidate.formula, value.mean, value.bound.value, doi, family
+
+
+def _neighbour(told: tuple[str, float, str, str, str], distance: float) -> Neighbour:
+    formula, measured, bound, doi, family = told
+    return Neighbour(formula, measured, Bound(bound), doi, family, distance)

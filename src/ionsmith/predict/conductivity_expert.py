@@ -1,0 +1,319 @@
+"""One half of the conductivity model: trees where the material is like a known one, smooth functions elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+
+from ionsmith.core.records import BoolArray, Candidate, FloatArray
+from ionsmith.data.groups import spread_over_folds
+from ionsmith.learn.forest import Forest, trimmed_mean
+from ionsmith.predict.conductivity_far import Plane, Surface, fit_plane, fit_surface
+from ionsmith.represent.composition import elements_of
+from ionsmith.represent.content import AMOUNTS, FRACTIONS, LATTICE, SPACE_GROUP, CellContent
+from ionsmith.represent.electrolyte import ElectrolyteFeatures
+from ionsmith.represent.elements import LAST
+
+_COLUMNS = np.arange(SPACE_GROUP.stop)
+VIEWS = tuple(
+    np.concatenate([_COLUMNS[part] for part in parts])
+    for parts in (
+        (AMOUNTS, LATTICE),
+        (FRACTIONS, LATTICE),
+        (AMOUNTS, LATTICE, SPACE_GROUP),
+        (FRACTIONS, LATTICE, SPACE_GROUP),
+    )
+)
+"""Columns of ``CellContent`` that each quarter of the trees sees."""
+
+_LEVELS = ((0.5, 0.6745), (0.9, 1.6449))  # shares of central normal intervals and their half widths
+_LEAST_STD = 0.3  # decades; two laboratories seldom agree better
+_SMALLEST_RATIO = 0.01  # the same where most rows are predicted exactly
+_SMALLEST_ERROR = 0.1  # decades; keeps the logarithm of a lucky guess finite
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Choices made by grouped cross-validation inside OBELiX train, never on its test rows.
+
+    Attributes:
+        trees: extremely randomised trees.
+        trim: share of the trees' votes left out at each end.
+        floor: log10 S/cm; every measurement or limit below it is learnt as this.
+        feature_share: share of features a node may choose from.
+        near: distance up to which the trees alone speak.
+        reach: distance beyond ``near`` over which their say falls to 1/e.
+        surface_share: say of the kernel surface far from everything known; the plane has the rest.
+        leaf: fewest training rows a leaf may hold, where there is a cell.
+        symmetry_step: distance added by another space group; the composition's part runs from 0 to 2.
+        folds: grouped folds from which spread and domain are calibrated.
+        calibration_trees: trees in each of these folds.
+        domain_share: share of the calibration rows that count as inside the domain.
+    """
+
+    trees: int = 250
+    trim: float = 0.25
+    floor: float = -10.0
+    feature_share: float = 0.33
+    leaf: int = 2
+    near: float = 0.8
+    reach: float = 0.3
+    surface_share: float = 0.3
+    symmetry_step: float = 0.4
+    folds: int = 5
+    calibration_trees: int = 80
+    domain_share: float = 0.75
+
+
+@dataclass(frozen=True)
+class View:
+    """What an expert sees of n materials.
+
+    Attributes:
+        features: derived quantities for the smooth functions, shape (n, p).
+        content: what the trees see, shape (n, q); the features where there is no cell.
+        fractions: atomic fraction by atomic number, shape (n, LAST + 1).
+        space_group: numbers, 0 where the expert does not look at the cell; shape (n,).
+    """
+
+    features: FloatArray
+    content: FloatArray
+    fractions: FloatArray
+    space_group: FloatArray
+
+    def __getitem__(self, rows: Any) -> View:
+        return View(self.features[rows], self.content[rows], self.fractions[rows], self.space_group[rows])
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+def view(candidates: Sequence[Candidate], *, cell: bool) -> View:
+    """Return what an expert sees.
+
+    Args:
+        candidates: n materials; all with a cell if ``cell``.
+        cell: whether the expert looks at the cell.
+
+    Raises:
+        InputError: a candidate that the features cannot read.
+    """
+    representation = ElectrolyteFeatures(cell=cell)
+    features = representation.encode(candidates)
+    found = elements_of(candidates)
+    fractions = np.zeros((len(candidates), LAST + 1))
+    np.put_along_axis(fractions, found.numbers, found.fractions, axis=1)
+    fractions[:, 0] = 0.0  # the padding of poorer compositions
+    groups = features[:, representation.names.index("space_group")] if cell else np.zeros(len(candidates))
+    content = CellContent().encode(candidates) if cell else features
+    return View(features, content, fractions, groups)
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Trees, plane and surface fitted to the same rows; no spread yet.
+
+    Attributes:
+        cell: whether the features include the cell.
+        settings: how it was fitted.
+        forest: trees that know their neighbourhood.
+        plane: the larger part of what is assumed far from everything known.
+        surface: the smaller part.
+        known: the training materials; their features are kept in ``surface`` only.
+    """
+
+    cell: bool
+    settings: Settings
+    forest: Forest
+    plane: Plane
+    surface: Surface
+    known: View
+
+    def distances(self, materials: View) -> FloatArray:
+        """Return the distance to every training material, shape (n, m).
+
+        The sum of |difference of atomic fractions|, 0 to 2, plus a step where the space group differs.
+
+        Args:
+            materials: n materials.
+        """
+        apart = materials.space_group[:, None] != self.known.space_group[None, :]
+        shift: FloatArray = cdist(materials.fractions, self.known.fractions, "cityblock")
+        return np.asarray(shift + self.settings.symmetry_step * apart)
+
+    def predict(self, materials: View) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return mean (log10 S/cm), range of 90 % of the votes, and distance to the nearest known; shapes (n,).
+
+        Args:
+            materials: n materials.
+        """
+        settings, features = self.settings, materials.features
+        votes = self.forest.votes(materials.content)
+        low, high = np.quantile(votes, [0.05, 0.95], axis=1)
+        nearest = self.distances(materials).min(axis=1)
+        trust = np.exp(-((np.maximum(0.0, nearest - settings.near) / settings.reach) ** 2))
+        plane, surface = (part.predict(features, settings.floor) for part in (self.plane, self.surface))
+        far = (1.0 - settings.surface_share) * plane + settings.surface_share * surface
+        mean = np.asarray(trust * trimmed_mean(votes, settings.trim) + (1.0 - trust) * far)
+        return mean, high - low, nearest
+
+
+@dataclass(frozen=True)
+class Expert:
+    """A fitted half: with the cell, or from the formula alone.
+
+    Attributes:
+        blend: gives the mean.
+        spread: coefficients of log std on (1, log vote range, distance), shape (3,).
+        limit: distance up to which a material is in the domain.
+    """
+
+    blend: Blend
+    spread: FloatArray
+    limit: float
+
+    def predict(self, materials: View) -> tuple[FloatArray, FloatArray, BoolArray]:
+        """Return means and standard deviations (log10 S/cm) and whether each is in the domain; each shape (n,).
+
+        Args:
+            materials: n materials.
+        """
+        mean, width, distance = self.blend.predict(materials)
+        std = np.maximum(_LEAST_STD, np.exp(_terms(width, distance) @ self.spread))
+        return mean, std, distance <= self.limit
+
+
+def fit_expert(
+    materials: View,
+    targets: FloatArray,
+    labels: NDArray[np.int64],
+    rng: np.random.Generator,
+    *,
+    cell: bool,
+    settings: Settings,
+) -> Expert:
+    """Fit a blend, then calibrate spread and domain on grouped folds of the same rows.
+
+    Args:
+        materials: n training materials.
+        targets: log10 S/cm, shape (n,).
+        labels: rows with equal labels are never parted in calibration, shape (n,).
+        rng: random stream.
+        cell: whether the features include the cell.
+        settings: see :class:`Settings`.
+
+    Raises:
+        InputError: rows of fewer than two groups.
+    """
+    taught = np.maximum(targets, settings.floor)
+    fold = spread_over_folds(labels, min(settings.folds, len(np.unique(labels))), rng)
+    fewer = replace(settings, trees=settings.calibration_trees)
+    found = np.empty((3, len(taught)))
+    for k in range(fold.max() + 1):
+        train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+        blend = _fit_blend(materials[train], taught[train], labels[train], rng, cell=cell, settings=fewer)
+        mean, width, distance = blend.predict(materials[test])
+        found[:, test] = np.abs(mean - taught[test]), width, distance
+    error, width, distance = found
+    blend = _fit_blend(materials, taught, labels, rng, cell=cell, settings=settings)
+    return Expert(blend, _calibrate(error, width, distance), float(np.quantile(distance, settings.domain_share)))
+
+
+def _fit_blend(
+    materials: View,
+    taught: FloatArray,
+    labels: NDArray[np.int64],
+    rng: np.random.Generator,
+    *,
+    cell: bool,
+    settings: Settings,
+) -> Blend:
+    forest = _grow(materials.content, taught, rng, cell=cell, settings=settings)
+    plane = fit_plane(materials.features, taught, labels, cell=cell)
+    surface = fit_surface(materials.features, taught)
+    empty = np.empty((len(materials), 0))
+    known = View(empty, empty, materials.fractions, materials.space_group)
+    return Blend(cell, settings, forest, plane, surface, known)
+
+
+def _grow(
+    content: FloatArray, taught: FloatArray, rng: np.random.Generator, *, cell: bool, settings: Settings
+) -> Forest:
+    """Grow the trees: an equal share on each of the ``VIEWS`` where there is a cell, all on everything elsewhere."""
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    views = VIEWS if cell else (np.arange(content.shape[1]),)
+    share = 1.0 if cell else settings.feature_share
+    parts = []
+    for columns in views:
+        ensemble = ExtraTreesRegressor(
+            -(-settings.trees // len(views)),
+            max_features=share,
+            min_samples_leaf=settings.leaf if cell else 1,
+            random_state=int(rng.integers(2**31)),
+        )
+        grown = Forest.from_sklearn(ensemble.fit(content[:, columns], taught).estimators_)
+        parts.append(grown.on_columns(columns))
+    return Forest.joined(parts)
+
+
+def _terms(width: FloatArray, distance: FloatArray) -> FloatArray:
+    return np.column_stack([np.ones(len(width)), np.log(width + _SMALLEST_ERROR), np.minimum(distance, 1.0)])
+
+
+def _calibrate(error: FloatArray, width: FloatArray, distance: FloatArray) -> FloatArray:
+    """Return spread coefficients: shape by least squares on log error, size so that intervals cover their share."""
+    terms = _terms(width, distance)
+    target = np.log(np.maximum(error, _SMALLEST_ERROR))
+    penalty = np.diag([0.0, 1.0, 1.0])
+    shape = np.linalg.solve(terms.T @ terms + penalty, terms.T @ target)
+    ratio = error / np.exp(terms @ shape)
+    sizes = [np.log(max(np.quantile(ratio, share), _SMALLEST_RATIO) / half) for share, half in _LEVELS]
+    shape[0] += float(np.mean(sizes))
+    return np.asarray(shape)
+
+
+def expert_arrays(expert: Expert, *, prefix: str) -> dict[str, NDArray[Any]]:
+    """Return what to store of an expert, apart from its settings and the compositions it knows.
+
+    Args:
+        expert: the expert.
+        prefix: what the names shall begin with.
+    """
+    blend = expert.blend
+    plane, surface = blend.plane, blend.surface
+    named = {
+        "plane": np.vstack([plane.columns, plane.centre, plane.scale, plane.slope]),
+        "surface": np.vstack([surface.centre, surface.scale]),
+        "surface_known": surface.known.astype(np.float32),
+        "surface_weight": surface.weight,
+        "numbers": np.array([plane.level, surface.level, expert.limit, *expert.spread]),
+    }
+    return blend.forest.arrays(prefix=prefix) | {prefix + name: array for name, array in named.items()}
+
+
+def expert_from_arrays(
+    arrays: Mapping[str, NDArray[Any]], known: View, *, prefix: str, cell: bool, settings: Settings
+) -> Expert:
+    """Return the expert that :func:`expert_arrays` described.
+
+    Args:
+        arrays: named arrays.
+        known: the training materials.
+        prefix: what the names begin with.
+        cell: whether it looks at the cell.
+        settings: how it was fitted.
+    """
+    columns, centre, scale, slope = arrays[prefix + "plane"]
+    plane_level, surface_level, limit, *spread = (float(x) for x in arrays[prefix + "numbers"])
+    rows = arrays[prefix + "surface_known"].astype(float)
+    middle, width = arrays[prefix + "surface"]
+    surface = Surface(middle, width, rows, arrays[prefix + "surface_weight"], surface_level)
+    plane = Plane(columns.astype(np.int64), centre, scale, slope, plane_level)
+    blend = Blend(cell, settings, Forest.from_arrays(arrays, prefix=prefix), plane, surface, known)
+    return Expert(blend, np.array(spread), limit)

@@ -1,0 +1,209 @@
+"""The composition root: the only place that names concrete parts, one function per job."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ionsmith.data
+from ionsmith import __version__
+from ionsmith.campaign.executors import make_executor
+from ionsmith.campaign.ledger import Ledger
+from ionsmith.campaign.loop import Campaign, Limits, Silent, run_campaign
+from ionsmith.core.errors import InputError
+from ionsmith.core.protocols import Objective, Observer, PropertyModel, Simulator
+from ionsmith.core.quantities import suggestion
+from ionsmith.core.records import Outcome
+from ionsmith.core.registry import lookup
+from ionsmith.core.results import RunResult
+from ionsmith.data.files import DataCard, cards
+from ionsmith.data.library import load_library
+from ionsmith.generate.pool import Pool
+from ionsmith.io.read import ReadLimits, read_inputs
+from ionsmith.io.write import prepare_folder, write_run
+from ionsmith.objective.score import NoObjective, SpecObjective
+from ionsmith.objective.spec import Spec
+from ionsmith.report import write_report
+
+MODELS = ("conductivity",)
+"""Predictors that every screen uses, by registry name."""
+
+_UNLIMITED = 10**9
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How and where a run is done, apart from what it looks for.
+
+    Attributes:
+        out: run folder; None writes nothing and keeps the ledger in memory.
+        workers: local processes.
+        scheduler: address of a running Dask scheduler, or empty.
+        resume: continue the run that ``out`` holds.
+        seed: start of all random streams.
+        max_sites: larger cells are refused when read.
+        observer: hears the progress.
+    """
+
+    out: Path | None = None
+    workers: int = 1
+    scheduler: str = ""
+    resume: bool = False
+    seed: int = 0
+    max_sites: int = 500
+    observer: Observer = field(default_factory=Silent)
+
+
+def screen(inputs: Sequence[str], spec: Spec, options: RunOptions) -> RunResult:
+    """Screen materials: predict, select, climb the ladder, rank.
+
+    Args:
+        inputs: files, folders and queries; none screens the built-in library.
+        spec: targets, chemistry and budget.
+        options: how and where.
+
+    Raises:
+        InputError: inputs, run folder, scheduler or a rung's name are not what they must be.
+    """
+    limits = Limits(spec.budget.candidates, spec.budget.simulations, spec.budget.rounds)
+    ladder = [make_simulator(name, spec=spec) for name in spec.ladder.rungs]
+    models = [load_model(name) for name in MODELS]
+    return _run("screen", _readings(inputs, options), options, models=models, ladder=ladder, limits=limits, spec=spec)
+
+
+def predict(inputs: Sequence[str], options: RunOptions) -> RunResult:
+    """Predict every property that a model is shipped for.
+
+    Args:
+        inputs: files, folders and queries; none takes the built-in library.
+        options: how and where.
+
+    Raises:
+        InputError: inputs or run folder are not what they must be.
+    """
+    models = [load_model(name) for name in MODELS]
+    return _run("predict", _readings(inputs, options), options, models=models)
+
+
+def simulate(name: str, inputs: Sequence[str], options: RunOptions, *, spec: Spec, **settings: Any) -> RunResult:
+    """Run one simulator over materials.
+
+    Args:
+        name: registry name of the simulator.
+        inputs: files, folders and queries; none takes the built-in library.
+        options: how and where.
+        spec: gives the mobile ion and the potential.
+        settings: further keyword arguments of the simulator's constructor.
+
+    Raises:
+        InputError: unknown simulator or setting, or inputs that are not what they must be.
+    """
+    ladder = [make_simulator(name, spec=spec, **settings)]
+    return _run("simulate", _readings(inputs, options), options, ladder=ladder)
+
+
+def make_simulator(name: str, *, spec: Spec, **settings: Any) -> Simulator:
+    """Build a registered simulator with the Spec's mobile ion and potential, where it takes them.
+
+    Args:
+        name: registry name.
+        spec: gives the shared settings.
+        settings: further keyword arguments; these win.
+
+    Raises:
+        InputError: unknown simulator or setting.
+    """
+    cls = lookup("simulator", name)
+    accepted = inspect.signature(cls).parameters
+    for key in settings:
+        if key not in accepted:
+            raise InputError(f"simulator {name}: unknown setting {key!r}; expected one of {', '.join(accepted)}")
+    shared = {"mobile": spec.mobile_ion, "potential": spec.ladder.potential}
+    simulator: Simulator = cls(**{**{k: v for k, v in shared.items() if k in accepted}, **settings})
+    return simulator
+
+
+def load_model(name: str) -> PropertyModel:
+    """Load the shipped weights of a registered model.
+
+    Args:
+        name: registry name.
+
+    Raises:
+        InputError: unknown model.
+        ArtifactError: the weights are missing, damaged, or do not match their card.
+    """
+    model: PropertyModel = lookup("model", name).load()  # type: ignore[attr-defined]
+    return model
+
+
+def _readings(inputs: Sequence[str], options: RunOptions) -> Iterable[Outcome]:
+    if inputs:
+        return read_inputs(list(inputs), limits=ReadLimits(max_sites=options.max_sites))
+    return (Outcome(candidate) for candidate in load_library())
+
+
+def _run(
+    command: str,
+    readings: Iterable[Outcome],
+    options: RunOptions,
+    *,
+    models: Sequence[PropertyModel] = (),
+    ladder: Sequence[Simulator] = (),
+    limits: Limits = Limits(_UNLIMITED, _UNLIMITED),  # noqa: B008  frozen
+    spec: Spec | None = None,
+) -> RunResult:
+    plain = {} if spec is None else spec.plain()
+    header = {"command": command, "version": __version__, "spec": plain, "seed": options.seed}
+    objective: Objective = NoObjective() if spec is None else SpecObjective(spec)
+    with _ledger(options, header) as ledger:
+        executor = make_executor(options.workers, scheduler=options.scheduler)
+        try:
+            campaign = Campaign(models, ladder, objective, ledger, executor, options.observer)
+            rows, funnel = run_campaign(Pool(readings), campaign, limits=limits, seed=options.seed)
+        finally:
+            executor.close()
+    result = RunResult(command, __version__, rows, funnel, plain)
+    if options.out is not None:
+        write_run(result, options.out)
+        write_report(result, options.out / "report.html")
+    return result
+
+
+def _ledger(options: RunOptions, header: dict[str, Any]) -> Ledger:
+    if options.out is None:
+        return Ledger(header=header)
+    folder = prepare_folder(options.out)
+    if (folder / "ledger.db").exists() and not options.resume:
+        raise InputError(
+            f"--out {folder}: already holds a run; add --resume to continue it, or choose another folder"
+        )
+    return Ledger.in_folder(folder, header=header)
+
+
+def data_cards() -> tuple[DataCard, ...]:
+    """Return the cards of all data sets, in order of name."""
+    for module in pkgutil.iter_modules(ionsmith.data.__path__, "ionsmith.data."):
+        importlib.import_module(module.name)
+    return tuple(cards().values())
+
+
+def fetch_data(name: str) -> list[Path]:
+    """Return the local paths of a data set's files, fetched where necessary.
+
+    Args:
+        name: as ``data_cards`` lists it.
+
+    Raises:
+        InputError: no such data set.
+        DataError: a file is absent and cannot be fetched, or its checksum differs.
+    """
+    known = {card.name: card for card in data_cards()}
+    if name not in known:
+        raise InputError(f"unknown data set {name!r}{suggestion(name, known)}")
+    return [known[name].path(file) for file in known[name].files]

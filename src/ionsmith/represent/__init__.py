@@ -1,0 +1,1 @@
+"""Candidates to arrays and, where the map can be inverted, back."""

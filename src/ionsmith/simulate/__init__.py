@@ -1,0 +1,1 @@
+"""Simulators: values from physics, each one rung of the ladder."""

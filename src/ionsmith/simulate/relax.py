@@ -1,0 +1,238 @@
+"""Relaxation of atoms and cell with an interatomic potential."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from pymatgen.core import Structure
+from pymatgen.symmetry.analyzer import SpacegroupAnalyzer, SymmetryUndeterminedError
+
+from ionsmith.core.errors import InputError, PhysicsError
+from ionsmith.core.records import Candidate, Kind, Outcome, Status, Value
+from ionsmith.core.registry import register
+from ionsmith.simulate.hull import read_references
+from ionsmith.simulate.ordered import check_apart, left_handed, ordered_crystal
+from ionsmith.simulate.potentials import (
+    DEFAULT,
+    check_potential,
+    no_answer,
+    potential,
+    potential_fingerprint,
+    static_energy,
+)
+from ionsmith.simulate.references import REFERENCES
+from ionsmith.simulate.stage import check_at_least_one, check_range, stopped
+
+SETTLED = 5.0
+"""A relaxation stopped by the step limit is kept if its forces are within this factor of the limit."""
+
+_DENSITY_SPREAD = 0.027  # relative; root mean square difference from 38 published densities of the built-in library
+_SYMMETRY_TOLERANCE = 0.01  # angstrom, before
+_RELAXED_TOLERANCE = 0.05  # angstrom, after: forces within the limit leave displacements of this size
+_REVISION = 1  # raise whenever the numbers change for another reason than settings or tables
+
+
+@dataclass
+class _Progress:
+    """What the optimiser did; written by it, read after it."""
+
+    volume: float
+    largest_change: float
+    steps: int = 0
+    converged: bool = False
+
+
+@register("simulator", "relax")
+@dataclass(frozen=True)
+class Relaxation:
+    """Relaxes atoms and cell until the forces vanish; then density and formation energy.
+
+    FIRE on atoms and cell together (doi 10.1103/PhysRevLett.97.170201) through matcalc. The formation energy is
+    always computed with the potential that the element references were fitted for, at the relaxed geometry,
+    whichever potential relaxed it. A disordered crystal is relaxed as its ordered approximant.
+
+    Attributes:
+        potential: name of the potential that relaxes; see :func:`ionsmith.simulate.potentials.potential`.
+        fmax: largest force at which the relaxation has converged, eV/angstrom.
+        max_steps: step limit.
+        max_sites: larger cells are rejected, atoms.
+        threads: torch threads; None leaves them as they are.
+        references: name of the element references, or the folder of another set.
+        max_volume_change: relative change of the volume beyond which the crystal that came out is not the one that
+            went in.
+    """
+
+    potential: str = DEFAULT
+    fmax: float = 0.05
+    max_steps: int = 300
+    max_sites: int = 200
+    threads: int | None = None
+    references: str = REFERENCES
+    max_volume_change: float = 0.3
+
+    name: ClassVar[str] = "relax"
+    kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.CRYSTAL})
+    provides: ClassVar[tuple[str, ...]] = ("formation_energy", "density")
+    cost: ClassVar[float] = 15.0
+
+    def __post_init__(self) -> None:
+        """Refuse settings under which nothing can run.
+
+        Raises:
+            InputError: a limit that is not above zero, a count below one, or a potential that cannot be had.
+        """
+        for name in ("fmax", "max_volume_change"):
+            if not (getattr(self, name) > 0.0 and math.isfinite(getattr(self, name))):
+                raise InputError(f"expected {name} above zero, got {getattr(self, name)}")
+        for name in ("max_steps", "max_sites", "threads"):
+            check_at_least_one(getattr(self, name), name)
+        check_potential(self.potential)
+
+    @property
+    def fingerprint(self) -> str:
+        """Settings, potential and its version, and references."""
+        settings = f"fmax={self.fmax:g},max_steps={self.max_steps},max_sites={self.max_sites}"
+        settings += f",max_volume_change={self.max_volume_change:g}"
+        known = read_references(self.references)
+        parts = (settings, potential_fingerprint(self.potential), potential_fingerprint(known.potential))
+        return f"relax-{_REVISION}({','.join(dict.fromkeys(parts))},{known.fingerprint})"
+
+    def run(self, candidate: Candidate) -> Outcome:
+        """Return the relaxed crystal with its values; rejected where it falls apart or does not settle.
+
+        Args:
+            candidate: a crystal, ordered or disordered.
+        """
+        start = time.perf_counter()
+        try:
+            ordered, plain = ordered_crystal(candidate, max_sites=self.max_sites)
+            relaxed, force, progress = self._relax(plain)
+            note = self._judge(plain, relaxed, force, progress)
+            child = ordered.child(_redecorated(ordered.structure, relaxed), note=self._history(progress))
+            values = self._values(child, relaxed)
+        except PhysicsError as reason:
+            return stopped(candidate, Status.REJECTED, reason, start)
+        except InputError as reason:
+            return stopped(candidate, Status.FAILED, reason, start)
+        details = _details(plain, relaxed, force, progress)
+        if ordered is not candidate:
+            details["prepared"] = list(ordered.source.notes[len(candidate.source.notes) :])
+        cost = time.perf_counter() - start
+        return Outcome(child, values, note=note, cost_s=cost, details=details)
+
+    def _relax(self, plain: Structure) -> tuple[Structure, float, _Progress]:
+        from matcalc import RelaxCalc
+
+        calculator = potential(self.potential, threads=self.threads)
+        progress = _Progress(plain.volume, self.max_volume_change)
+        job = RelaxCalc(
+            calculator, optimizer=_watched_fire(progress), fmax=self.fmax, max_steps=self.max_steps, relax_cell=True
+        )
+        try:
+            result = job.calc(plain)
+        except (ValueError, RuntimeError, NotImplementedError, KeyError, IndexError, FloatingPointError) as error:
+            raise PhysicsError(no_answer(self.potential, error)) from error
+        return result["final_structure"], float(result["max_force"]), progress
+
+    def _judge(self, before: Structure, after: Structure, force: float, progress: _Progress) -> str:
+        """Return the note of an accepted relaxation.
+
+        Raises:
+            PhysicsError: it fell apart, collapsed, or did not settle.
+        """
+        if not math.isfinite(force):
+            raise PhysicsError(f"relaxation with {self.potential} gave forces that are not finite")
+        check_volume(before.volume, after.volume, largest=self.max_volume_change)
+        check_apart(after)
+        if progress.converged:
+            return ""
+        state = f"largest force {force:.3g} eV/angstrom after {progress.steps} steps, limit {self.fmax:g}"
+        if force > SETTLED * self.fmax:
+            raise PhysicsError(f"relaxation did not settle: {state}")
+        return f"relaxation stopped before convergence: {state}"
+
+    def _values(self, child: Candidate, relaxed: Structure) -> dict[str, Value]:
+        references = read_references(self.references)
+        energy = static_energy(relaxed, references.potential, threads=self.threads)
+        formation = references.formation_energy(child.composition, energy)
+        check_range("formation_energy", formation.mean)
+        density = float(relaxed.density)
+        check_range("density", density)
+        return {
+            "formation_energy": formation,
+            "density": Value(density, _DENSITY_SPREAD * density, self.potential, formation.in_domain),
+        }
+
+    def _history(self, progress: _Progress) -> str:
+        return f"relaxed with {self.potential}: {progress.steps} steps, force limit {self.fmax:g} eV/angstrom"
+
+
+def check_volume(before: float, after: float, *, largest: float) -> None:
+    """Refuse a cell that is no longer the same crystal.
+
+    Args:
+        before: cell volume before, cubic angstrom.
+        after: cell volume after.
+        largest: relative change that is taken as the same crystal.
+
+    Raises:
+        PhysicsError: a larger relative change, or a volume that is not finite.
+    """
+    change = after / before - 1.0
+    if not abs(change) <= largest:  # also true for NaN
+        raise PhysicsError(
+            f"crystal falls apart: volume changed by {change:+.0%} during relaxation, "
+            f"at most {largest:.0%} is taken as the same crystal"
+        )
+
+
+def _watched_fire(progress: _Progress) -> type:
+    """Return a FIRE optimiser class that reports to ``progress`` and stops a crystal that falls apart."""
+    from ase.optimize import FIRE
+
+    class WatchedFire(FIRE):  # type: ignore[misc]
+        def step(self, *args: Any, **kwargs: Any) -> None:
+            super().step(*args, **kwargs)
+            progress.steps += 1
+            check_volume(
+                progress.volume, self.atoms.atoms.get_volume(), largest=progress.largest_change
+            )  # the cell filter holds the atoms
+
+        def run(self, *args: Any, **kwargs: Any) -> bool:
+            progress.converged = bool(super().run(*args, **kwargs))
+            return progress.converged
+
+    return WatchedFire
+
+
+def _redecorated(before: Structure, relaxed: Structure) -> Structure:
+    """Return the relaxed crystal with the species and handedness of the input, which a potential does not keep."""
+    matrix = -relaxed.lattice.matrix if left_handed(before) else relaxed.lattice.matrix
+    return Structure(matrix, [site.specie for site in before], relaxed.frac_coords)
+
+
+def _details(before: Structure, after: Structure, force: float, progress: _Progress) -> dict[str, Any]:
+    moved = after.frac_coords - before.frac_coords
+    moved -= np.round(moved)
+    moved -= moved.mean(axis=0)  # a drift of the whole crystal is no displacement
+    cartesian = after.lattice.get_cartesian_coords(moved)
+    return {
+        "steps": progress.steps,
+        "converged": progress.converged,
+        "max_force": force,
+        "volume_change": after.volume / before.volume - 1.0,
+        "rms_displacement": float(np.sqrt((cartesian**2).sum(axis=1).mean())),
+        "space_group_before": _space_group(before, _SYMMETRY_TOLERANCE),
+        "space_group_after": _space_group(after, _RELAXED_TOLERANCE),
+    }
+
+
+def _space_group(structure: Structure, tolerance: float) -> str:
+    try:
+        return str(SpacegroupAnalyzer(structure, symprec=tolerance).get_space_group_symbol())
+    except SymmetryUndeterminedError:
+        return "undetermined"

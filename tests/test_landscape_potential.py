@@ -1,0 +1,100 @@
+"""The landscape under a potential: against the full grid, with symmetry, with few evaluations, and its reasons."""
+
+import numpy as np
+import pytest
+from ase.calculators.lj import LennardJones
+from pymatgen.core import Lattice, Structure
+
+from ionsmith.core.errors import InputError, PhysicsError
+from ionsmith.landscape import percolate_field, percolation
+from ionsmith.landscape.field import EnergyField
+from ionsmith.landscape.potential import (
+    calculator_evaluator,
+    chgnet_evaluator,
+    frozen_framework,
+    potential_landscape,
+)
+from ionsmith.landscape.surface import PairSurface
+
+
+def antifluorite():
+    return Structure.from_spacegroup("Fm-3m", Lattice.cubic(4.62), ["Li", "O"], [[0.25, 0.25, 0.25], [0, 0, 0]])
+
+
+def skewed():
+    lattice = Lattice.from_parameters(4.4, 4.9, 5.6, 88, 95, 93)
+    places = [[0.25, 0.25, 0.25], [0.75, 0.7, 0.3], [0.0, 0.02, 0.01], [0.52, 0.5, 0.0], [0.2, 0.7, 0.72]]
+    return Structure(lattice, ["Li", "Li", "O", "O", "Si"], places)
+
+
+def bond_valence_evaluator(structure):
+    """A potential that costs nothing: the bond-valence energy at the places asked for."""
+    surface = PairSurface(percolation(structure).framework, 8.0)
+    asked = []
+
+    def evaluate(places):
+        asked.append(len(places))
+        return surface.evaluate(np.asarray(places) @ structure.lattice.matrix)[0]
+
+    return evaluate, asked
+
+
+@pytest.mark.parametrize(
+    ("structure", "share"), [(antifluorite(), 0.05), (skewed(), 0.5)], ids=["cubic", "triclinic"]
+)
+def test_few_energies_give_the_levels_of_the_full_grid(structure, share):
+    evaluate, asked = bond_valence_evaluator(structure)
+    found = potential_landscape(structure, evaluate)
+    shape = found.percolation.field.shape
+    points = np.stack([i.ravel() / n for i, n in zip(np.indices(shape), shape, strict=True)], axis=1)
+    full = EnergyField(evaluate(points).reshape(shape).astype(np.float32), structure.lattice.matrix)
+    exact = [o.energy for o in percolate_field(full)]
+    assert found.percolation.barriers == pytest.approx(exact, abs=0.01)
+    assert found.points == np.prod(shape)
+    assert found.evaluations == sum(asked[:-1]) < share * found.points
+
+
+def test_framework_is_the_crystal_without_its_mobile_ions():
+    frame, weights = frozen_framework(antifluorite())
+    assert frame.composition.reduced_formula == "O2" and len(weights.kinds) == 4
+
+
+def test_what_cannot_be_computed_is_said():
+    evaluate = lambda places: np.zeros(len(places))  # noqa: E731
+    disordered = antifluorite()
+    disordered.replace(8, {"O": 0.5, "S": 0.5})
+    with pytest.raises(PhysicsError, match="ordered crystal"):
+        potential_landscape(disordered, evaluate)
+    with pytest.raises(PhysicsError, match="contains no Na"):
+        potential_landscape(antifluorite(), evaluate, mobile="Na")
+    with pytest.raises(PhysicsError, match="expected a framework"):
+        potential_landscape(Structure(Lattice.cubic(3.4), ["Li"], [[0, 0, 0]]), evaluate)
+    with pytest.raises(PhysicsError, match="no room"):
+        potential_landscape(Structure(Lattice.cubic(1.5), ["Li", "Cs"], [[0.5] * 3, [0, 0, 0]]), evaluate)
+    with pytest.raises(InputError, match="resolution"):
+        potential_landscape(antifluorite(), evaluate, resolution=0.0)
+    with pytest.raises(InputError, match="finite energies"):
+        potential_landscape(antifluorite(), lambda places: np.full(len(places), np.nan))
+
+
+def test_any_ase_calculator_will_do():
+    structure = antifluorite()
+    evaluate = calculator_evaluator(structure, LennardJones(sigma=2.0, epsilon=0.1, rc=6.0))
+    energies = evaluate(np.array([[0.25, 0.25, 0.25], [0.75, 0.25, 0.25], [0.3, 0.2, 0.1]]))
+    assert energies[0] == pytest.approx(energies[1])  # alike by symmetry
+    assert energies[2] > energies[0]
+
+
+def test_chgnet_energies_are_those_of_the_whole_cell():
+    from chgnet.model import CHGNet
+
+    model = CHGNet.load(use_device="cpu", verbose=False)
+    structure = antifluorite()
+    evaluate = chgnet_evaluator(structure, model=model)
+    places = np.array([[0.25, 0.25, 0.25], [0.5, 0.5, 0.5]])
+    frame, _ = frozen_framework(structure)
+    for place, energy in zip(places, evaluate(places), strict=True):
+        whole = frame.copy()
+        whole.append("Li", place)
+        assert energy == pytest.approx(float(model.predict_structure(whole, task="e")["e"]) * len(whole), abs=1e-3)
+    assert evaluate(places[:1]).shape == (1,)
