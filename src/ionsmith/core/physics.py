@@ -55,7 +55,7 @@ def minimum_band_gap(
     kelvin = _positive(temperature, "temperature (K)")
     states = VACUUM_DOS_CM3 * (mass * kelvin / ROOM_TEMPERATURE) ** 1.5
     prefactor = 2.0 * constants.e * mu * states
-    return max(0.0, 2.0 * BOLTZMANN_EV * kelvin * math.log(prefactor / sigma))
+    return max(0.0, float(2.0 * BOLTZMANN_EV * kelvin * math.log(prefactor / sigma)))
 
 
 def intrinsic_electronic_conductivity(

@@ -109,7 +109,7 @@ def activation_energy(
     two = diffusivity(network, temperature=high, ions=ions, attempt_frequency=attempt_frequency).mean
     if not (one > 0.0 and two > 0.0):
         return math.inf
-    return BOLTZMANN_EV * math.log(two / one) / (1.0 / low - 1.0 / high)
+    return float(BOLTZMANN_EV * math.log(two / one) / (1.0 / low - 1.0 / high))
 
 
 def _filling(energies: FloatArray, beta: float, ions: float | None) -> tuple[FloatArray, FloatArray]:
