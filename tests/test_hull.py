@@ -11,9 +11,9 @@ from ionsmith.core.registry import lookup
 from ionsmith.simulate import hull as hull_module
 from ionsmith.simulate.hull import HullDistance, place_on_hull, read_references
 from ionsmith.simulate.phase_build import build_hull, save_hull
-from ionsmith.simulate.phases import HullTable
-from ionsmith.simulate.references import REFERENCES
 from ionsmith.testing import antifluorite, disordered_chloride, formula, rock_salt
+from ionsmith.thermodynamics.phases import HullTable
+from ionsmith.thermodynamics.references import REFERENCES
 
 # A toy system A-B, energies in eV/atom: AB at -1 is on the hull; the hull at A3B (x_B = 1/4) is half of AB, -0.5.
 TOY = HullTable.from_energies(

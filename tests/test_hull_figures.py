@@ -11,9 +11,9 @@ from ionsmith.core.records import Candidate, Kind, Origin, Outcome, Status, Valu
 from ionsmith.data.materials_project import held_out, load_materials_project
 from ionsmith.evaluate.thermodynamics import markdown, thermodynamic_figures
 from ionsmith.simulate.hull import HullDistance
-from ionsmith.simulate.phases import HullTable
 from ionsmith.simulate.rebuild import ThermodynamicData, build_thermodynamics, refit_references, write_thermodynamics
-from ionsmith.simulate.references import ElementReferences
+from ionsmith.thermodynamics.phases import HullTable
+from ionsmith.thermodynamics.references import ElementReferences
 
 
 def truth(formula, formation, above):

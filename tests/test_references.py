@@ -10,11 +10,18 @@ from pymatgen.core import Composition
 from ionsmith.artifacts.cards import save_artifact
 from ionsmith.core.errors import ArtifactError, InputError, PhysicsError
 from ionsmith.core.records import Candidate, Kind, Origin
-from ionsmith.simulate.phases import HullTable
 from ionsmith.simulate.reference_build import ReferenceRow, build_references, save_references, static_energies
-from ionsmith.simulate.references import ElementReferences, Spread
-from ionsmith.simulate.terms import anions, element_amounts, fit_terms, fractions, reference_terms, release_terms
 from ionsmith.testing import antifluorite, rock_salt
+from ionsmith.thermodynamics.phases import HullTable
+from ionsmith.thermodynamics.references import ElementReferences, Spread
+from ionsmith.thermodynamics.terms import (
+    anions,
+    element_amounts,
+    fit_terms,
+    fractions,
+    reference_terms,
+    release_terms,
+)
 
 TRUE = {"Li": -1.9, "O": -4.9, "Co": -7.1, "S": -4.1}
 U_COBALT = 0.3

@@ -12,11 +12,11 @@ from ionsmith.core.errors import InputError, PhysicsError
 from ionsmith.core.records import Candidate, Kind, Outcome, Status, Value
 from ionsmith.core.registry import register
 from ionsmith.simulate.ordered import ordered_crystal
-from ionsmith.simulate.phases import HullTable
 from ionsmith.simulate.potentials import potential_fingerprint, static_energy
-from ionsmith.simulate.references import REFERENCES, ElementReferences
 from ionsmith.simulate.stage import check_at_least_one, check_range, stopped
-from ionsmith.simulate.terms import element_amounts
+from ionsmith.thermodynamics.phases import HullTable
+from ionsmith.thermodynamics.references import REFERENCES, ElementReferences
+from ionsmith.thermodynamics.terms import element_amounts
 
 _REVISION = 2  # raise whenever the numbers change for another reason than settings or tables
 

@@ -15,8 +15,8 @@ from pymatgen.core import Composition
 from ionsmith.artifacts.cards import save_artifact
 from ionsmith.core.errors import InputError
 from ionsmith.core.records import FloatArray
-from ionsmith.simulate.phases import HULL, HullTable
-from ionsmith.simulate.terms import TermFit, fit_terms, release_terms
+from ionsmith.thermodynamics.phases import HULL, HullTable
+from ionsmith.thermodynamics.terms import TermFit, fit_terms, release_terms
 
 Formula = tuple[tuple[str, int], ...]
 """Elements and their numbers in a reduced formula, in alphabetical order."""

@@ -18,7 +18,7 @@ from ionsmith.simulate.hull import place_on_hull
 from ionsmith.simulate.phase_build import Formula, HullBuild, build_hull, save_hull
 from ionsmith.simulate.potentials import DEFAULT, potential_fingerprint
 from ionsmith.simulate.reference_build import ReferenceRow, build_references, save_references, static_energies
-from ionsmith.simulate.references import ElementReferences
+from ionsmith.thermodynamics.references import ElementReferences
 
 COMMAND = "python benchmarks/thermodynamics.py --write"
 """What rebuilds both artifacts and prints the figures."""

@@ -16,10 +16,10 @@ from pymatgen.core import Composition
 from ionsmith.artifacts.cards import save_artifact
 from ionsmith.core.errors import InputError, PhysicsError
 from ionsmith.core.records import Candidate, FloatArray
-from ionsmith.simulate.phases import HullTable
 from ionsmith.simulate.potentials import DEFAULT, static_energy
-from ionsmith.simulate.references import REFERENCES, ElementReferences, Spread
-from ionsmith.simulate.terms import element_amounts, fit_terms, fractions, reference_terms
+from ionsmith.thermodynamics.phases import HullTable
+from ionsmith.thermodynamics.references import REFERENCES, ElementReferences, Spread
+from ionsmith.thermodynamics.terms import element_amounts, fit_terms, fractions, reference_terms
 
 _FOLDS = 5
 _PRIOR_ATOMS = 10.0  # how many atoms' worth of the common spread every element starts with

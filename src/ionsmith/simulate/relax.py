@@ -24,8 +24,8 @@ from ionsmith.simulate.potentials import (
     potential_fingerprint,
     static_energy,
 )
-from ionsmith.simulate.references import REFERENCES
 from ionsmith.simulate.stage import check_at_least_one, check_range, stopped
+from ionsmith.thermodynamics.references import REFERENCES
 
 SETTLED = 5.0
 """A relaxation stopped by the step limit is kept if its forces are within this factor of the limit."""

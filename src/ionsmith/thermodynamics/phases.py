@@ -16,7 +16,7 @@ from ionsmith.artifacts.cards import load_artifact
 from ionsmith.core.errors import InputError, PhysicsError
 from ionsmith.core.quantities import suggestion
 from ionsmith.core.records import FloatArray
-from ionsmith.simulate.terms import element_amounts, fractions
+from ionsmith.thermodynamics.terms import element_amounts, fractions
 
 HULL = "reference_hull"
 """Name of the shipped table."""

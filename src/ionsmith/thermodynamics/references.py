@@ -14,7 +14,7 @@ from pymatgen.core import Composition
 from ionsmith.artifacts.cards import load_artifact
 from ionsmith.core.errors import ArtifactError, PhysicsError
 from ionsmith.core.records import Value
-from ionsmith.simulate.terms import TermFit, element_amounts, fractions, reference_terms
+from ionsmith.thermodynamics.terms import TermFit, element_amounts, fractions, reference_terms
 
 REFERENCES = "element_references"
 """Name of the shipped artifact."""

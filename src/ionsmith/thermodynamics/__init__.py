@@ -1,0 +1,1 @@
+"""Thermodynamics on the Materials Project scale, usable alone: element references and the reference hull."""
