@@ -107,6 +107,9 @@ def test_usage_errors_are_one_line(call, quick, tmp_path):
         (["screen", "--wrong"], "--wrong"),
         (["simulate", "bvs"], "did you mean 'bvse'"),
         (["simulate", "bvse", "--mobile", "Xx"], "expected an element symbol"),
+        (["simulate", "bvse", "--set", "resolution"], "--set: expected KEY=VALUE, got 'resolution'"),
+        (["simulate", "bvse", "--set", "resolution=fine"], "bvse.resolution: expected a number, got 'fine'"),
+        (["simulate", "bvse", "--set", "grid=0.1"], "bvse: unknown setting 'grid'"),
         (["data", "fetch", "nothing"], "unknown data set"),
     ]
     for words, message in cases:

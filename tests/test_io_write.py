@@ -179,3 +179,20 @@ def test_one_csv(tmp_path):
     assert len(pd.read_csv(tmp_path / "t.csv")) == 3
     with pytest.raises(InputError, match=r"cannot write .*t\.csv"):
         write_csv(result(), tmp_path / "none" / "t.csv")
+
+
+def test_attached_files_are_written_once_and_named_in_the_documents(tmp_path):
+    run = result(details={"neb": {"files": {"path ../x.extxyz": "2\n"}, "hops": 3}})
+    write_run(run, tmp_path)
+    (folder,) = (tmp_path / "files").iterdir()
+    assert folder.name.startswith("0001_LiF_")
+    (file,) = folder.iterdir()
+    assert (file.name, file.read_text()) == ("neb_path_.._x.extxyz", "2\n")
+    document = json.loads((tmp_path / "results.json").read_text())
+    assert document["candidates"][0]["details"]["neb"] == {"files": ["path ../x.extxyz"], "hops": 3}
+    assert "files" not in [path.name for path in _plain_run(tmp_path / "other").iterdir()], "no empty folder"
+
+
+def _plain_run(folder):
+    write_run(result(), folder)
+    return folder

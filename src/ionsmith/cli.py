@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import tempfile
+import tomllib
 import traceback
 import warnings
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from ionsmith import __version__
 from ionsmith.core.errors import ArtifactError, ExecutionError, IonsmithError
 from ionsmith.core.quantities import QUANTITIES
 from ionsmith.core.records import Kind
-from ionsmith.core.results import Row, RunResult
+from ionsmith.core.results import Row, RunResult, attached_files
 
 _INTERRUPTED = 130
 
@@ -100,6 +101,10 @@ def simulate(
     resume: Resume = False,
     mobile: Annotated[str, typer.Option(help="Mobile ion.")] = "Li",
     potential: Annotated[str, typer.Option(help="ASE calculator by name, or module:factory.")] = "chgnet",
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of the simulator; repeat for more."),
+    ] = None,
     max_sites: MaxSites = 500,
     as_json: Json = False,
 ) -> None:
@@ -109,7 +114,10 @@ def simulate(
 
     spec = parse_spec({"mobile_ion": mobile, "ladder": {"potential": potential}}, where="--mobile, --potential")
     options = {**_where(out, workers, scheduler, resume), "max_sites": max_sites}
-    _deliver(lambda o: recipes.simulate(name, inputs or [], o, spec=spec), options, as_json=as_json)
+    settings = _settings(setting or [])
+    _deliver(
+        lambda o: recipes.simulate(name, inputs or [], o, spec=spec, settings=settings), options, as_json=as_json
+    )
 
 
 @data_app.command("list")
@@ -161,6 +169,22 @@ def _spec(path: Path | None) -> Any:
     return Spec() if path is None else load_spec(path)
 
 
+def _settings(pairs: list[str]) -> dict[str, Any]:
+    """Return KEY=VALUE pairs as a mapping; a value that is no TOML is taken as text."""
+    from ionsmith.core.errors import InputError
+
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign or not key.strip():
+            raise InputError(f"--set: expected KEY=VALUE, got {pair!r}")
+        try:
+            found[key.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[key.strip()] = value
+    return found
+
+
 def _deliver(recipe: Callable[[Any], RunResult], options: dict[str, Any], *, as_json: bool) -> RunResult:
     from ionsmith.core.errors import InputError
     from ionsmith.progress import StageBars
@@ -174,6 +198,8 @@ def _deliver(recipe: Callable[[Any], RunResult], options: dict[str, Any], *, as_
         typer.echo(document_text(result).rstrip())
     else:
         _print_table(result, options.get("out"))
+    if options.get("out") is None and any(attached_files(row) for row in result.rows):
+        typer.echo("ionsmith: add --out DIR to keep the files that the simulation made", err=True)
     readable = [row for row in result.rows if row.outcome.candidate.kind is not Kind.UNREADABLE]
     if not readable:
         first = result.rows[0].outcome.note if result.rows else "the input holds no row"

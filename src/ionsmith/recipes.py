@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import pkgutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from ionsmith.core.quantities import suggestion
 from ionsmith.core.records import Outcome
 from ionsmith.core.registry import lookup
 from ionsmith.core.results import RunResult
+from ionsmith.core.settings import accepted_settings, checked_settings
 from ionsmith.data.files import DataCard, cards
 from ionsmith.data.library import load_library
 from ionsmith.generate.pool import Pool
@@ -71,7 +71,7 @@ def screen(inputs: Sequence[str], spec: Spec, options: RunOptions) -> RunResult:
         InputError: inputs, run folder, scheduler or a rung's name are not what they must be.
     """
     limits = Limits(spec.budget.candidates, spec.budget.simulations, spec.budget.rounds)
-    ladder = [make_simulator(name, spec=spec) for name in spec.ladder.rungs]
+    ladder = [make_simulator(name, spec=spec, scratch=_scratch(options)) for name in spec.ladder.rungs]
     models = [load_model(name) for name in MODELS]
     return _run("screen", _readings(inputs, options), options, models=models, ladder=ladder, limits=limits, spec=spec)
 
@@ -90,7 +90,9 @@ def predict(inputs: Sequence[str], options: RunOptions) -> RunResult:
     return _run("predict", _readings(inputs, options), options, models=models)
 
 
-def simulate(name: str, inputs: Sequence[str], options: RunOptions, *, spec: Spec, **settings: Any) -> RunResult:
+def simulate(
+    name: str, inputs: Sequence[str], options: RunOptions, *, spec: Spec, settings: Mapping[str, Any] | None = None
+) -> RunResult:
     """Run one simulator over materials.
 
     Args:
@@ -98,33 +100,35 @@ def simulate(name: str, inputs: Sequence[str], options: RunOptions, *, spec: Spe
         inputs: files, folders and queries; none takes the built-in library.
         options: how and where.
         spec: gives the mobile ion and the potential.
-        settings: further keyword arguments of the simulator's constructor.
+        settings: of the simulator, by name.
 
     Raises:
         InputError: unknown simulator or setting, or inputs that are not what they must be.
     """
-    ladder = [make_simulator(name, spec=spec, **settings)]
+    ladder = [make_simulator(name, spec=spec, scratch=_scratch(options), settings=settings)]
     return _run("simulate", _readings(inputs, options), options, ladder=ladder)
 
 
-def make_simulator(name: str, *, spec: Spec, **settings: Any) -> Simulator:
+def make_simulator(
+    name: str, *, spec: Spec, scratch: Path | None = None, settings: Mapping[str, Any] | None = None
+) -> Simulator:
     """Build a registered simulator with the Spec's mobile ion and potential, where it takes them.
 
     Args:
         name: registry name.
-        spec: gives the shared settings.
-        settings: further keyword arguments; these win.
+        spec: gives the shared settings and those of its table ``[settings.<name>]``.
+        scratch: folder for checkpoints of long simulations; None keeps none.
+        settings: further settings by name; these win.
 
     Raises:
-        InputError: unknown simulator or setting.
+        InputError: unknown simulator or setting, or a setting of the wrong type.
     """
     cls = lookup("simulator", name)
-    accepted = inspect.signature(cls).parameters
-    for key in settings:
-        if key not in accepted:
-            raise InputError(f"simulator {name}: unknown setting {key!r}; expected one of {', '.join(accepted)}")
     shared = {"mobile": spec.mobile_ion, "potential": spec.ladder.potential}
-    simulator: Simulator = cls(**{**{k: v for k, v in shared.items() if k in accepted}, **settings})
+    shared |= {} if scratch is None else {"scratch": str(scratch)}
+    given = {k: v for k, v in shared.items() if k in accepted_settings(cls)}
+    given |= checked_settings(cls, spec.settings.get(name, {}), where=f"settings.{name}")
+    simulator: Simulator = cls(**{**given, **checked_settings(cls, settings or {}, where=name)})
     return simulator
 
 
@@ -173,6 +177,10 @@ def _run(
         write_run(result, options.out)
         write_report(result, options.out / "report.html")
     return result
+
+
+def _scratch(options: RunOptions) -> Path | None:
+    return None if options.out is None else options.out.expanduser() / "work"
 
 
 def _ledger(options: RunOptions, header: dict[str, Any]) -> Ledger:

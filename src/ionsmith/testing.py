@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from pymatgen.core import Composition, Lattice, Structure
@@ -26,7 +27,7 @@ def rock_salt(cation: str = "Li", anion: str = "F", *, a: float = 4.03) -> Candi
         anion: species on the body centre.
         a: cubic cell length, angstrom.
     """
-    structure = Structure.from_spacegroup("Fm-3m", Lattice.cubic(a), [cation, anion], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    structure = _face_centred(a, [(cation, (0.0, 0.0, 0.0)), (anion, (0.5, 0.5, 0.5))])
     return Candidate(Kind.CRYSTAL, structure, Origin("toy", f"toy:{cation}{anion}"))
 
 
@@ -38,16 +39,23 @@ def antifluorite(cation: str = "Li", anion: str = "O", *, a: float = 4.62) -> Ca
         anion: species on the origin.
         a: cubic cell length, angstrom.
     """
-    places = [[0.25, 0.25, 0.25], [0, 0, 0]]
-    structure = Structure.from_spacegroup("Fm-3m", Lattice.cubic(a), [cation, anion], places)
+    sites = [(cation, (0.25, 0.25, 0.25)), (cation, (0.25, 0.25, 0.75)), (anion, (0.0, 0.0, 0.0))]
+    structure = _face_centred(a, sites)
     return Candidate(Kind.CRYSTAL, structure, Origin("toy", f"toy:{cation}2{anion}"))
 
 
 def disordered_chloride() -> Candidate:
     """Return rock-salt Li0.5Na0.5Cl: one mixed site, the smallest disordered crystal."""
-    species = [{"Li": 0.5, "Na": 0.5}, {"Cl": 1.0}]
-    structure = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.4), species, [[0, 0, 0], [0.5, 0.5, 0.5]])
+    structure = _face_centred(5.4, [({"Li": 0.5, "Na": 0.5}, (0.0, 0.0, 0.0)), ({"Cl": 1.0}, (0.5, 0.5, 0.5))])
     return Candidate(Kind.CRYSTAL, structure, Origin("toy", "toy:LiNaCl2"))
+
+
+def _face_centred(a: float, sites: Sequence[tuple[Any, tuple[float, float, float]]]) -> Structure:
+    """Return a cubic crystal; written out, because pymatgen takes a second to set up 192 operations."""
+    shifts = ((0.0, 0.0, 0.0), (0.0, 0.5, 0.5), (0.5, 0.0, 0.5), (0.5, 0.5, 0.0))
+    species = [kind for kind, _ in sites for _ in shifts]
+    places = [np.add(place, shift) % 1.0 for _, place in sites for shift in shifts]
+    return Structure(Lattice.cubic(a), species, places)
 
 
 def formula(text: str) -> Candidate:

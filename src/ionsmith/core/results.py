@@ -10,6 +10,8 @@ from ionsmith.core.quantities import QUANTITIES
 from ionsmith.core.records import Bound, Outcome, Value
 
 SCHEMA = 1
+FILES = "files"
+"""Key of a stage's details under which it hands files to the user: name to text."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,33 @@ def row_document(row: Row) -> dict[str, Any]:
         "source": candidate.source.name,
         "rediscovery": row.rediscovery,
         "values": {name: value_document(name, value) for name, value in row.outcome.values.items()},
-        "details": dict(row.outcome.details),
+        "details": details_document(row.outcome.details),
+    }
+
+
+def details_document(details: Mapping[str, Any]) -> dict[str, Any]:
+    """Return details with the text of attached files replaced by the files' names.
+
+    Args:
+        details: stage to what it added; a stage's files stand under the key ``files``, name to text.
+    """
+    return {
+        stage: {**found, FILES: sorted(found[FILES])} if isinstance(found, Mapping) and FILES in found else found
+        for stage, found in details.items()
+    }
+
+
+def attached_files(row: Row) -> dict[str, str]:
+    """Return the files that the stages attached to a row: ``<stage>_<name>`` to text.
+
+    Args:
+        row: the finished row.
+    """
+    return {
+        f"{stage}_{name}": text
+        for stage, found in row.outcome.details.items()
+        if isinstance(found, Mapping)
+        for name, text in found.get(FILES, {}).items()
     }
 
 

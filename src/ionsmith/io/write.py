@@ -18,7 +18,7 @@ import numpy as np
 from ionsmith.core.errors import InputError
 from ionsmith.core.quantities import QUANTITIES
 from ionsmith.core.records import Kind
-from ionsmith.core.results import Row, RunResult
+from ionsmith.core.results import Row, RunResult, attached_files
 from ionsmith.io.entry import one_line
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def prepare_folder(folder: str | Path) -> Path:
 
 
 def write_run(result: RunResult, folder: str | Path) -> None:
-    """Write results.csv, results.parquet, results.json and structures/*.cif, replacing those of an earlier run.
+    """Write results.csv, .parquet and .json, structures/*.cif and files/*/*, replacing those of an earlier run.
 
     Numbers in the tables have six significant digits, so that two runs that agree compare equal.
 
@@ -69,6 +69,7 @@ def write_run(result: RunResult, folder: str | Path) -> None:
         _replace(path / "results.parquet", _parquet(result))
         _replace(path / "results.json", document_text(result).encode())
         _write_structures(result, path / "structures")
+        _write_attached(result, path / "files")
     except OSError as error:
         raise InputError(f"cannot write {error.filename or path}: {error.strerror or one_line(error)}") from error
 
@@ -201,14 +202,27 @@ def _write_structures(result: RunResult, folder: Path) -> None:
         candidate = row.outcome.candidate
         if candidate.kind is not Kind.CRYSTAL:
             continue
-        number = row.rank if row.rank is not None else row.position + 1
-        formula = re.sub(r"[^A-Za-z0-9.]", "", row.formula)[:60]
-        name = f"{number:04d}_{formula}_{row.key}.cif"
+        name = f"{_row_name(row)}.cif"
         _replace(folder / name, str(CifWriter(candidate.structure)).encode())
         written.add(name)
     for old in folder.iterdir():
         if _OURS.fullmatch(old.name) and old.name not in written:
             old.unlink()
+
+
+def _row_name(row: Row) -> str:
+    number = row.rank if row.rank is not None else row.position + 1
+    formula = re.sub(r"[^A-Za-z0-9.]", "", row.formula)[:60]
+    return f"{number:04d}_{formula}_{row.key}"
+
+
+def _write_attached(result: RunResult, folder: Path) -> None:
+    """Write what the stages attached; a folder per row, and none where nothing was attached."""
+    for row in result.rows:
+        for name, text in attached_files(row).items():
+            place = folder / _row_name(row)
+            place.mkdir(parents=True, exist_ok=True)
+            _replace(place / re.sub(r"[^A-Za-z0-9._-]", "_", name), text.encode())
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -15,7 +15,7 @@ from pymatgen.core import Element
 from ionsmith.core.errors import SpecError
 from ionsmith.core.quantities import QUANTITIES, suggestion
 
-_TOP_KEYS = ["mobile_ion", "exclude", "targets", "budget", "ladder", "drop_below"]
+_TOP_KEYS = ["mobile_ion", "exclude", "targets", "budget", "ladder", "settings", "drop_below"]
 # 3e-4 S/cm; a bond-valence barrier that three in four of the measured superionic conductors of OBELiX stay under and
 # three in four of the poor ones exceed (306 crystals); the usual limit for a metastable phase
 _DEFAULT_TARGETS = {
@@ -84,6 +84,7 @@ class Spec:
         budget: how much work may be done.
         ladder: which simulations, with which potential.
         drop_below: a candidate leaves the ladder once the probability of meeting any one target is below this.
+        settings: rung to its settings by name, where they differ from the defaults.
     """
 
     mobile_ion: str = "Li"
@@ -92,6 +93,7 @@ class Spec:
     budget: Budget = Budget()
     ladder: Ladder = Ladder()
     drop_below: float = 0.05
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
         """Return the Spec as plain, JSON-ready data in the layout of the TOML file."""
@@ -102,6 +104,7 @@ class Spec:
             "budget": vars(self.budget).copy(),
             "ladder": {"rungs": list(self.ladder.rungs), "potential": self.ladder.potential},
             "drop_below": self.drop_below,
+            "settings": {rung: dict(table) for rung, table in self.settings.items()},
         }
 
 
@@ -140,13 +143,15 @@ def parse_spec(document: Mapping[str, Any], *, where: str = "Spec") -> Spec:
     if ion in exclude:
         raise SpecError(f"{where}: exclude: expected elements other than the mobile ion, got {ion}")
     targets = document.get("targets")
+    ladder = _read_ladder(document.get("ladder", {}), where)
     return Spec(
         mobile_ion=ion,
         exclude=exclude,
         targets=default.targets if targets is None else _read_targets(targets, where),
         budget=_read_budget(document.get("budget", {}), where),
-        ladder=_read_ladder(document.get("ladder", {}), where),
+        ladder=ladder,
         drop_below=_fraction(document.get("drop_below", default.drop_below), f"{where}: drop_below"),
+        settings=_read_settings(document.get("settings", {}), ladder.rungs, where),
     )
 
 
@@ -230,3 +235,12 @@ def _read_ladder(table: Any, where: str) -> Ladder:
     if len(set(rungs)) != len(rungs):
         raise SpecError(f"{where}: ladder.rungs: expected each rung once, got {rungs}")
     return Ladder(tuple(rungs), potential)
+
+
+def _read_settings(table: Any, rungs: tuple[str, ...], where: str) -> dict[str, dict[str, Any]]:
+    """Return settings per rung; whether a rung knows them is checked where the rung is built."""
+    _known(table, list(rungs), f"{where}: settings")
+    for rung, settings in table.items():
+        if not isinstance(settings, Mapping):
+            raise SpecError(f"{where}: settings.{rung}: expected a table, got {settings!r}")
+    return {rung: dict(settings) for rung, settings in table.items()}
