@@ -16,6 +16,7 @@ function showCandidate(row) {
     : make("span", { class: "button off" }, label);
   const facts = row.facts || {};
   const panel = document.getElementById("candidate");
+  clearPanels();
   panel.replaceChildren(
     make("nav", { class: "steps", "aria-label": "Candidates" },
       make("a", { class: "button", href: "#candidates" }, "← All candidates"),
@@ -31,9 +32,11 @@ function showCandidate(row) {
       row.note ? make("p", { class: `verdict ${row.status}` }, inWords(row.note)) : null),
     make("div", { class: "pair" }, structureCard(row),
       make("div", { class: "stack" }, valuesCard(row), scoreCard(row))),
+    make("div", { class: "panels" }, panelCards(row)),
     make("div", { class: "columns" }, neighboursCard(row), originCard(row), detailCards(row)));
   const canvas = panel.querySelector("canvas");
   if (canvas) attachView(canvas, row);
+  drawPanels(row);
   document.title = `${row.label} · ionsmith`;
   window.scrollTo(0, 0);
   panel.querySelector("h1").focus({ preventScroll: true });

@@ -13,6 +13,7 @@ function route() {
   document.getElementById("candidate").hidden = !row;
   if (row) return showCandidate(row);
   document.title = homeTitle;
+  clearPanels();
   document.getElementById("candidate").replaceChildren();
   if (wasCandidate) fitCharts();
   // whoever comes back from a candidate finds the table as it was left

@@ -15,7 +15,17 @@ from ionsmith.core.results import RunResult
 from ionsmith.report import comparison, figures, sections, words
 from ionsmith.report.payload import payload, tally
 
-_SCRIPTS = ("dom.js", "crystal.js", "viewer.js", "table.js", "candidate.js", "charts.js", "main.js")
+_SCRIPTS = (
+    "dom.js",
+    "crystal.js",
+    "viewer.js",
+    "table.js",
+    "contour.js",
+    "panels.js",
+    "candidate.js",
+    "charts.js",
+    "main.js",
+)
 _VERBS = {"screen": "Screening", "design": "Inverse design", "predict": "Prediction", "simulate": "Simulation"}
 
 
@@ -59,7 +69,7 @@ def render(result: RunResult) -> str:
         methods=sections.methods(result),
         version=escape(result.version),
         record=_embedded(record),
-        plotly=_plotly() if charts else "",
+        plotly=_plotly() if charts or _has_figures(record) else "",
         script="\n".join(_asset(name) for name in _SCRIPTS),
     )
 
@@ -71,6 +81,10 @@ def _asset(name: str) -> str:
 def _embedded(document: Any) -> str:
     # inside a script element only "<" can end it or open a comment
     return json.dumps(document, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _has_figures(record: dict[str, Any]) -> bool:
+    return any("figures" in panel for row in record["rows"] for panel in row.get("panels", ()))
 
 
 def _plotly() -> str:

@@ -9,9 +9,10 @@ from typing import Any
 
 from ionsmith.core.quantities import QUANTITIES
 from ionsmith.core.records import Kind, Outcome, Value
-from ionsmith.core.results import Row, RunResult
+from ionsmith.core.results import Row, RunResult, details_document
 from ionsmith.objective.spec import Target
 from ionsmith.report import words
+from ionsmith.report.panels import MOST_PANELS, find_panel, make_panels, shown_details
 from ionsmith.report.structure import compact_structure, element_table
 
 MOST_CRYSTALS = 200
@@ -39,6 +40,7 @@ def payload(result: RunResult, *, most_crystals: int = MOST_CRYSTALS) -> dict[st
     rows = [_row(row, goals, methods) for row in result.rows]
     for row, name in zip(rows, words.row_ids(result), strict=True):
         row["id"] = name
+    _add_panels(result, rows)
     crystals = _crystals(result, rows, most_crystals)
     symbols = {occupant[0] for c in crystals for site in c["sites"] for occupant in site[3]}
     return {
@@ -52,6 +54,18 @@ def payload(result: RunResult, *, most_crystals: int = MOST_CRYSTALS) -> dict[st
         "crystals": crystals,
         "rows": rows,
     }
+
+
+def _add_panels(result: RunResult, rows: list[dict[str, Any]]) -> None:
+    made = 0
+    for row, entry in zip(result.rows, rows, strict=True):
+        if not any(map(find_panel, row.outcome.details)):
+            continue
+        if made == MOST_PANELS:
+            entry["panels_left_out"] = 1
+        elif panels := make_panels(row):
+            entry["panels"] = [panel.document() for panel in panels]
+            made += 1
 
 
 def _quantity(name: str, target: Target | None) -> dict[str, Any]:
@@ -71,7 +85,10 @@ def _measured_names(result: RunResult) -> list[str]:
 
 def _row(row: Row, goals: Mapping[str, Target], methods: dict[str, int]) -> dict[str, Any]:
     outcome, source = row.outcome, row.outcome.candidate.source
-    details = {stage: dict(found) for stage, found in outcome.details.items()}
+    details = {
+        stage: {name: fact for name, fact in found.items() if name not in shown_details(stage)}
+        for stage, found in details_document(outcome.details).items()
+    }
     neighbours = [found.pop("neighbours") for found in details.values() if "neighbours" in found]
     entry: dict[str, Any] = {
         "formula": row.formula,
