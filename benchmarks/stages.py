@@ -4,8 +4,8 @@ Run: python benchmarks/stages.py [--stages bvse,relax,hull] [--most 56] [--out D
 
 A stage gets every crystal of the library as it stands there (disordered ones too), whatever an earlier stage would
 have said of it. With --out a killed measurement goes on where it stopped. Times are the cost that the ledger keeps
-with each outcome, so imports and the first compilation of kernels are counted where they happen: in the first candidate,
-and therefore in the largest time, not in the median.
+with each outcome, so imports and the first compilation of kernels are counted where they happen: in the first
+candidate, and therefore in the largest time, not in the median.
 """
 
 import argparse
