@@ -1,6 +1,8 @@
 """The command line as a user meets it: one clear line for bad input, no traceback, nothing lost."""
 
 import json
+import os
+import subprocess
 import sys
 
 import pytest
@@ -14,6 +16,7 @@ from ionsmith.testing import antifluorite, disordered_chloride, rock_salt, witho
 def call(monkeypatch, capsys):
     def run(*words):
         monkeypatch.setattr(sys, "argv", ["ionsmith", *map(str, words)])
+        monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # main sets it; undone after the test
         try:
             main()
             code = 0
@@ -201,16 +204,16 @@ def test_version_help_and_data_list(call):
     assert {"name", "licence", "source", "title"} <= set(json.loads(out)[0])
 
 
-def test_our_own_fault_is_one_line_and_exit_1(call, monkeypatch):
-    from ionsmith import recipes
-
-    def fall_over(*args, **kwargs):
-        raise ZeroDivisionError("oh")
-
-    monkeypatch.setattr(recipes, "predict", fall_over)
-    code, _, err = call("predict")
-    assert code == 1
-    assert "our fault: ZeroDivisionError: oh" in errors(err)[0]
+def test_our_own_fault_is_one_line_and_exit_1(tmp_path):
+    lines = ["from ionsmith import cli, recipes", "recipes.predict = lambda *a: 1 / 0", "cli.main()"]
+    words = [sys.executable, "-c", "\n".join(lines), "predict"]
+    ended = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(tmp_path)})
+    assert ended.returncode == 1
+    (line,) = errors(ended.stderr)
+    assert line.startswith("ionsmith: our fault: ZeroDivisionError: division by zero; details in ")
+    assert "Traceback" not in ended.stderr + ended.stdout
+    (log,) = tmp_path.glob("ionsmith-*.log")
+    assert "Traceback" in log.read_text()
 
 
 def test_ctrl_c_says_how_to_go_on(call, monkeypatch):

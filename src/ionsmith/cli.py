@@ -11,6 +11,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated, Any
 
 import typer
@@ -24,6 +25,7 @@ from ionsmith.core.records import Kind
 from ionsmith.core.results import Row, RunResult, attached_files
 
 _INTERRUPTED = 130
+_USAGE_ERROR: Any = typer.BadParameter.__mro__[2]  # ClickException, of click or of the copy that newer typers carry
 
 app = typer.Typer(
     name="ionsmith",
@@ -260,16 +262,17 @@ def main() -> None:
         _fail("stopped; add --resume to continue", _INTERRUPTED)
     except IonsmithError as error:
         _fail(str(error), 1 if isinstance(error, ArtifactError | ExecutionError) else 2)
-    except Exception as error:  # noqa: BLE001  the last boundary: a user never sees a traceback
-        _usage_or_bug(error)
-
-
-def _usage_or_bug(error: Exception) -> None:
-    if hasattr(error, "format_message"):  # a usage error of the argument parser
+    except _USAGE_ERROR as error:
         _fail(error.format_message(), 2)
+    finally:
+        sys.excepthook = _our_fault  # for what nobody expected; set late, because typer sets its own
+
+
+def _our_fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """End the process with one line and keep the traceback in a file; Python exits with code 1 after this."""
     with tempfile.NamedTemporaryFile("w", prefix="ionsmith-", suffix=".log", delete=False) as log:
-        log.write(traceback.format_exc())
-    _fail(f"our fault: {type(error).__name__}: {error}; details in {log.name}", 1)
+        log.writelines(traceback.format_exception(kind, error, trace))
+    sys.stderr.write(f"ionsmith: our fault: {kind.__name__}: {' '.join(str(error).split())}; details in {log.name}\n")
 
 
 def _fail(message: str, code: int) -> None:
