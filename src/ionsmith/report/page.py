@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 from ionsmith.core.errors import InputError
 from ionsmith.core.results import RunResult
 from ionsmith.report import comparison, figures, sections, words
+from ionsmith.report.assets import asset, embedded, plotly_script
 from ionsmith.report.payload import payload, tally
 
 _SCRIPTS = (
@@ -57,9 +56,9 @@ def render(result: RunResult) -> str:
     """
     charts = _charts(result)
     record = {**payload(result), "charts": charts}
-    return Template(_asset("template.html")).substitute(
+    return Template(asset("template.html")).substitute(
         title=escape(f"{_verb(result)}: {_plain_headline(result)}"),
-        style=_asset("page.css"),
+        style=asset("page.css"),
         eyebrow=escape(_eyebrow(result)),
         headline=words.headline(result),
         caveat=sections.caveat(result),
@@ -68,29 +67,14 @@ def render(result: RunResult) -> str:
         figures=sections.figure_section(charts),
         methods=sections.methods(result),
         version=escape(result.version),
-        record=_embedded(record),
-        plotly=_plotly() if charts or _has_figures(record) else "",
-        script="\n".join(_asset(name) for name in _SCRIPTS),
+        record=embedded(record),
+        plotly=plotly_script() if charts or _has_figures(record) else "",
+        script="\n".join(asset(name) for name in _SCRIPTS),
     )
-
-
-def _asset(name: str) -> str:
-    return files("ionsmith.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _embedded(document: Any) -> str:
-    # inside a script element only "<" can end it or open a comment
-    return json.dumps(document, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _has_figures(record: dict[str, Any]) -> bool:
     return any("figures" in panel for row in record["rows"] for panel in row.get("panels", ()))
-
-
-def _plotly() -> str:
-    from plotly.offline import get_plotlyjs
-
-    return "<script>" + re.sub("</(?=script)", r"<\/", get_plotlyjs()) + "</script>"
 
 
 def _verb(result: RunResult) -> str:
