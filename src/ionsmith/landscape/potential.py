@@ -1,7 +1,8 @@
 """The landscape under any potential: one mobile ion moved through the frozen framework, computed where it matters.
 
-The framework is the crystal without its mobile ions. Points alike by symmetry are computed once; a coarse grid comes
-first, and the finer grid is filled by interpolation and corrected only near the wells and the percolation levels.
+The framework is the crystal without its mobile ions (:mod:`ionsmith.landscape.frozen`). Points alike by symmetry are
+computed once; a coarse grid comes first, and the finer grid is filled by interpolation and corrected only near the
+wells and the percolation levels.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from ionsmith.core.records import FloatArray
 from ionsmith.landscape.bvse import Percolation, percolate_field
 from ionsmith.landscape.field import EnergyField
 from ionsmith.landscape.framework import Framework
-from ionsmith.landscape.parameters import Ion, covalent_radius, parse_mobile
+from ionsmith.landscape.frozen import frozen_framework, host
+from ionsmith.landscape.parameters import covalent_radius
 from ionsmith.landscape.symmetry import GridSymmetry, grid_symmetry
 
 Evaluator = Callable[[FloatArray], FloatArray]
@@ -51,35 +53,6 @@ class PotentialLandscape:
     points: int
 
 
-def frozen_framework(structure: Structure, mobile: str = "Li") -> tuple[Structure, Framework]:
-    """The crystal without its mobile ions, as a structure and as weights for symmetry and distances.
-
-    Args:
-        structure: ordered crystal.
-        mobile: the ion that moves.
-
-    Raises:
-        PhysicsError: partial occupancies, no mobile ion, or nothing else.
-        InputError: text that is no ion.
-    """
-    number, charge = parse_mobile(mobile)
-    if not structure.is_ordered:
-        formula = structure.composition.reduced_formula
-        raise PhysicsError(f"a potential needs whole atoms: expected an ordered crystal, got {formula}")
-    numbers = [int(site.specie.Z) for site in structure]
-    if number not in numbers:
-        raise PhysicsError(f"no mobile ion: {structure.composition.reduced_formula} contains no {mobile}")
-    frame = structure.copy()
-    frame.remove_sites([n for n, z in enumerate(numbers) if z == number])
-    if not len(frame):
-        raise PhysicsError(f"expected a framework around {mobile}, got {structure.composition.reduced_formula}")
-    species = sorted({int(site.specie.Z) for site in frame})
-    kinds = np.array([species.index(int(site.specie.Z)) for site in frame], dtype=np.int64)
-    ions = tuple(Ion(z, 0) for z in species)
-    places, ones = np.asarray(frame.frac_coords) % 1.0, np.ones(len(frame))
-    return frame, Framework(np.array(frame.lattice.matrix), places, kinds, ones, ions, Ion(number, charge or 0))
-
-
 def potential_landscape(
     structure: Structure, evaluate: Evaluator, *, mobile: str = "Li", resolution: float = 0.3
 ) -> PotentialLandscape:
@@ -90,7 +63,7 @@ def potential_landscape(
     the lowest energy are then computed, and the levels found again, until none is left (at most four rounds).
 
     Args:
-        structure: ordered crystal; its mobile ions are taken out.
+        structure: crystal; its mobile ions are taken out.
         evaluate: energy of one mobile ion at given places in the framework, such as :func:`chgnet_evaluator`.
         mobile: the ion that moves.
         resolution: spacing of the fine grid, angstrom.
@@ -101,8 +74,9 @@ def potential_landscape(
     """
     if not (resolution > 0.0 and math.isfinite(resolution)):
         raise InputError(f"resolution: expected a spacing above zero (angstrom), got {resolution:g}")
-    _, frame = frozen_framework(structure, mobile)
-    coarse = _even_shape(frame, structure.lattice.abc, 2.0 * resolution)
+    frame = frozen_framework(structure, mobile)[1]
+    lengths = tuple(float(x) for x in np.linalg.norm(frame.lattice, axis=1))
+    coarse = _even_shape(frame, lengths, 2.0 * resolution)
     shape = (2 * coarse[0], 2 * coarse[1], 2 * coarse[2])
     symmetry = grid_symmetry(frame, shape)
     alike = symmetry.representatives()
@@ -198,7 +172,7 @@ def calculator_evaluator(structure: Structure, calculator: Any, *, mobile: str =
     """Energies from any ASE calculator, one place at a time.
 
     Args:
-        structure: ordered crystal; its mobile ions are taken out.
+        structure: crystal; its mobile ions are taken out.
         calculator: an ASE calculator.
         mobile: the ion that moves.
 
@@ -207,9 +181,8 @@ def calculator_evaluator(structure: Structure, calculator: Any, *, mobile: str =
     """
     from pymatgen.io.ase import AseAtomsAdaptor
 
-    frame, _ = frozen_framework(structure, mobile)
-    frame.append(_symbol(mobile), [0.0, 0.0, 0.0])
-    atoms = AseAtomsAdaptor.get_atoms(frame)
+    frame = frozen_framework(structure, mobile)[0]
+    atoms = AseAtomsAdaptor.get_atoms(host(frame, mobile)[0])
     atoms.calc = calculator
 
     def evaluate(places: FloatArray) -> FloatArray:
@@ -226,7 +199,7 @@ def chgnet_evaluator(structure: Structure, *, mobile: str = "Li", model: Any = N
     """Energies from CHGNet, in batches.
 
     Args:
-        structure: ordered crystal; its mobile ions are taken out.
+        structure: crystal; its mobile ions are taken out.
         mobile: the ion that moves.
         model: a loaded CHGNet; the weights inside the chgnet package where None.
 
@@ -236,7 +209,7 @@ def chgnet_evaluator(structure: Structure, *, mobile: str = "Li", model: Any = N
     Source: CHGNet, Deng et al., Nat. Mach. Intell. 5, 1031 (2023), doi 10.1038/s42256-023-00716-3. Landscapes of a
     frozen framework as descriptors: Maevskiy et al., arXiv 2411.06804.
     """
-    frame, _ = frozen_framework(structure, mobile)
+    cell, repeats = host(frozen_framework(structure, mobile)[0], mobile)
     if model is None:
         from chgnet.model import CHGNet
 
@@ -245,15 +218,11 @@ def chgnet_evaluator(structure: Structure, *, mobile: str = "Li", model: Any = N
     def evaluate(places: FloatArray) -> FloatArray:
         copies = []
         for place in places:
-            copy = frame.copy()
-            copy.append(_symbol(mobile), place)
+            copy = cell.copy()
+            copy[-1] = copy[-1].species, place / repeats
             copies.append(copy)
         found = model.predict_structure(copies, task="e", batch_size=_BATCH)
         found = [found] if isinstance(found, dict) else found
-        return np.array([float(row["e"]) * (len(frame) + 1) for row in found])  # energies come per atom
+        return np.array([float(row["e"]) * len(cell) for row in found])  # energies come per atom
 
     return evaluate
-
-
-def _symbol(mobile: str) -> str:
-    return Ion(parse_mobile(mobile)[0], 0).symbol
