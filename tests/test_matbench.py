@@ -1,6 +1,7 @@
 """Matbench tables: parsing, reduction to formulas, and the real table where it is."""
 
 import gzip
+import re
 from itertools import islice
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from ionsmith.core.errors import DataError, InputError
 from ionsmith.core.records import Kind
-from ionsmith.data.matbench import FormulaTable, load_matbench
+from ionsmith.data.matbench import FormulaTable, load_formula_table, load_matbench
 
 
 @pytest.fixture
@@ -58,9 +59,38 @@ def test_a_damaged_table_says_where(table, text, said):
         table(text)
 
 
-def test_a_formula_that_is_none_is_refused():
-    with pytest.raises(DataError, match="Li2O1, got 'water'"):
-        FormulaTable("e_form", ("water",), np.zeros(1)).lowest()
+@pytest.mark.parametrize("text", ["water", "", "Li2O)", "(Li2O", "Li0", "Li2.5O", "()2", "Li2O)2Cl"])
+def test_a_formula_that_is_none_is_refused(text):
+    with pytest.raises(DataError, match=f"Li2O1, got '{re.escape(text)}'"):
+        FormulaTable("e_form", (text,), np.zeros(1)).lowest()
+
+
+@pytest.mark.parametrize(
+    ("text", "amounts"),
+    [
+        ("Sr(AlH)2", (("Al", 2), ("H", 2), ("Sr", 1))),
+        ("Li4O2", (("Li", 2), ("O", 1))),
+        ("Ca10(P(O2)2)6(OH)2", (("Ca", 5), ("H", 1), ("O", 13), ("P", 3))),
+    ],
+)
+def test_formulas_reduce(text, amounts):
+    assert FormulaTable("bulk_modulus", (text,), np.zeros(1)).amounts == (amounts,)
+
+
+def test_an_unknown_part_is_refused():
+    with pytest.raises(InputError, match="unknown file"):
+        load_formula_table("bulk_modulus", ("half",))
+
+
+@pytest.mark.mirror
+def test_the_moduli_read(mirror):
+    shear = load_formula_table("shear_modulus")
+    assert len(shear.formulas) == len(shear.grouped()) == 6184
+    assert (shear.values == 0.0).sum() == 7
+    bulk = load_formula_table("bulk_modulus", ("val",))
+    outcome = next(bulk.outcomes())
+    assert outcome.candidate.source.name == "mp-by-formula"
+    assert sorted(outcome.values) == ["bulk_modulus"]
 
 
 def test_an_unknown_table_is_refused():

@@ -1,13 +1,14 @@
-"""Matbench tables of Materials Project properties by formula: formation energy and band gap, 2018 release."""
+"""Materials Project properties by formula: matbench energies and gaps of 2018, CrabNet's hull and moduli tables."""
 
 from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import gcd
+from pathlib import Path
 
 import numpy as np
 from pymatgen.core import Composition
@@ -47,12 +48,53 @@ CARD = add_card(
     )
 )
 
-_QUANTITY = {"e_form": "formation_energy", "gap": "band_gap"}
+_PARTS = ("train", "val", "test")
+_CHECKSUMS = {
+    "bulk_modulus": (
+        "fd387850bc958ebaf659e4f5ede8e9772b5d1587942d27cd1981a55f8ddd57aa",
+        "678bfa6f2056db15e995d12cf719981ebd8719e03bd0eae23aa2b0992bb51018",
+        "8f8503516182d5e056a99bfab254b115965f7a277efee38a3dd469a87392a539",
+    ),
+    "shear_modulus": (
+        "7aeb6bafabef47c00680bb50a53221489cd796c540c460d8d183f582a9696dd4",
+        "f9a4e0a65e0c8c407d331363df214850f5f2bb36baca84e3696e6a3888a11db1",
+        "d77eae3ac03477af075f3f8975a9101e778ce4c84829834d25d34de8e10c2d87",
+    ),
+    "e_hull": (
+        "a35eec8ea482dde4a0aa5e6fe58458850e07aed1fa784c88f15c3431dc8a289b",
+        "a07a34b41d0b3b378591158adf94236e55c9e9dbea9089a842b568b24769b3ca",
+        "8e2ab7b68e34b5902cd00b2ce70359f80032ef7b2d06a911682e5fe02c6c8417",
+    ),
+}
+
+PARTED_CARD = add_card(
+    DataCard(
+        name="mp-by-formula",
+        title="Materials Project bulk and shear modulus and energy above hull by formula (tables of CrabNet)",
+        licence="CC BY 4.0",
+        source="github anthony-wang/CrabNet (tables MIT), Materials Project data CC BY 4.0",
+        citation="Wang et al., npj Comput. Mater. 7, 77 (2021), doi 10.1038/s41524-021-00545-1",
+        traps=(
+            "one row per formula; which polymorph it stands for is not stated",
+            "bulk moduli reach 861 GPa; seven shear moduli are zero",
+            "a random sample of the rows of e_hull was taken out; it reaches 5.9 eV/atom",
+        ),
+        files={
+            f"{name}_{part}": DataFile(f"composition_tables/mp_{name}_{part}.csv.gz", checksum)
+            for name, checksums in _CHECKSUMS.items()
+            for part, checksum in zip(_PARTS, checksums, strict=True)
+        },
+    )
+)
+
+_QUANTITY = {
+    **{"e_form": "formation_energy", "gap": "band_gap", "e_hull": "energy_above_hull"},
+    **{"bulk_modulus": "bulk_modulus", "shear_modulus": "shear_modulus"},
+}
 _ENOUGH_OTHERS = 3
 _FAR_BELOW = 0.5  # eV/atom (or eV)
 _AGREE = 1.0 / 3.0  # of the gap below them
-_PART = re.compile(r"([A-Z][a-z]?)(\d+)")
-_FORMULA = re.compile(r"(?:[A-Z][a-z]?\d+)+")
+_TOKEN = re.compile(r"(?P<element>[A-Z][a-z]?)(?P<number>\d*)|(?P<open>\()|\)(?P<times>\d*)")
 
 
 @dataclass(frozen=True)
@@ -60,9 +102,9 @@ class FormulaTable:
     """One property of many formulas, polymorphs included.
 
     Attributes:
-        file: short name of the file.
+        file: short name of the table.
         formulas: as written, not reduced; n of them.
-        values: shape (n,), eV/atom for ``e_form``, eV for ``gap``.
+        values: shape (n,), eV/atom for ``e_form`` and ``e_hull``, eV for ``gap``, GPa for the moduli.
     """
 
     file: str
@@ -80,15 +122,20 @@ class FormulaTable:
         A value far below at least three others that agree is a mistake of the source (Sb2Te3 has one at -1.14 and
         four between -0.13 and 0.00 eV/atom) and is passed over.
         """
+        return {amounts: _credible_lowest(values) for amounts, values in self.grouped().items()}
+
+    def grouped(self) -> dict[Amounts, list[float]]:
+        """Return all values of each reduced formula, in the order of the file."""
         found: dict[Amounts, list[float]] = {}
         for amounts, value in zip(self.amounts, self.values.tolist(), strict=True):
             found.setdefault(amounts, []).append(value)
-        return {amounts: _credible_lowest(values) for amounts, values in found.items()}
+        return found
 
     def outcomes(self) -> Iterator[Outcome]:
         """Yield one Outcome per row, with a composition candidate."""
+        name = PARTED_CARD.name if self.file in _CHECKSUMS else CARD.name
         for number, (formula, value) in enumerate(zip(self.formulas, self.values.tolist(), strict=True), start=1):
-            origin = Origin(CARD.name, f"{self.file}:{number}")
+            origin = Origin(name, f"{self.file}:{number}")
             candidate = Candidate(Kind.COMPOSITION, Composition(formula), origin)
             yield Outcome(candidate, {_QUANTITY[self.file]: Value(value, 0.0, METHOD)})
 
@@ -103,7 +150,31 @@ def load_matbench(file: str = "e_form") -> FormulaTable:
         InputError: no such table.
         DataError: absent, damaged, or not laid out as expected.
     """
-    path = CARD.path(file)
+    formulas, values = _read(CARD.path(file))
+    return FormulaTable(file, tuple(formulas), np.array(values))
+
+
+def load_formula_table(name: str, parts: Sequence[str] = _PARTS) -> FormulaTable:
+    """Read the published parts of a table of moduli or hull energies, one after another.
+
+    Args:
+        name: ``bulk_modulus``, ``shear_modulus`` (GPa) or ``e_hull`` (eV/atom).
+        parts: of ``train``, ``val`` and ``test``.
+
+    Raises:
+        InputError: no such table or part.
+        DataError: absent, damaged, or not laid out as expected.
+    """
+    formulas: list[str] = []
+    values: list[float] = []
+    for part in parts:
+        more_formulas, more_values = _read(PARTED_CARD.path(f"{name}_{part}"))
+        formulas += more_formulas
+        values += more_values
+    return FormulaTable(name, tuple(formulas), np.array(values))
+
+
+def _read(path: Path) -> tuple[list[str], list[float]]:
     formulas, values = [], []
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         header = next(lines, "").strip()
@@ -118,7 +189,7 @@ def load_matbench(file: str = "e_form") -> FormulaTable:
                     f"data set matbench: {path} line {number}: expected formula,number, got {line!r}"
                 ) from None
             formulas.append(formula)
-    return FormulaTable(file, tuple(formulas), np.array(values))
+    return formulas, values
 
 
 def _credible_lowest(values: list[float]) -> float:
@@ -129,8 +200,28 @@ def _credible_lowest(values: list[float]) -> float:
 
 
 def _reduced(formula: str) -> Amounts:
-    if not _FORMULA.fullmatch(formula):
+    """Return the element numbers of a formula of whole numbers, parentheses allowed, divided by their divisor."""
+    levels: list[dict[str, int]] = [{}]
+    end = 0
+    for token in _TOKEN.finditer(formula):
+        if token.start() != end:
+            break
+        if token["open"]:
+            levels.append({})
+        elif token["element"]:
+            _add(levels[-1], token["element"], int(token["number"] or 1))
+        elif len(levels) > 1:
+            for element, number in levels.pop().items():
+                _add(levels[-1], element, number * int(token["times"] or 1))
+        else:
+            break  # a bracket that nothing opened
+        end = token.end()
+    amounts = levels[0]
+    if end != len(formula) or len(levels) > 1 or not amounts or min(amounts.values()) < 1:
         raise DataError(f"data set matbench: expected a formula such as Li2O1, got {formula!r}")
-    parts = [(element, int(number)) for element, number in _PART.findall(formula)]
-    divisor = gcd(*(number for _, number in parts))
-    return tuple(sorted((element, number // divisor) for element, number in parts))
+    divisor = gcd(*amounts.values())
+    return tuple(sorted((element, number // divisor) for element, number in amounts.items()))
+
+
+def _add(amounts: dict[str, int], element: str, number: int) -> None:
+    amounts[element] = amounts.get(element, 0) + number
