@@ -66,7 +66,7 @@ def main() -> None:
         [
             "# Crystals through their Wyckoff description and back",
             "",
-            f"`python benchmarks/wyckoff.py`, {date.today():%Y-%m-%d}, pymatgen's StructureMatcher in default tolerances.",
+            f"`python benchmarks/wyckoff.py`, {date.today():%Y-%m-%d}; pymatgen's StructureMatcher as it comes.",
             "",
             *lines,
             "",
