@@ -14,8 +14,8 @@ LEVELS = (
     {"io", "data", "represent", "objective", "landscape", "learn", "thermodynamics"},
     {"predict", "simulate", "generate"},
     {"campaign", "evaluate", "report"},
-    {"recipes", "studies", "web", "testing"},
-    {"cli", "progress", "__main__"},
+    {"recipes", "assessment", "studies", "web", "testing"},
+    {"cli", "cli_assessment", "progress", "__main__"},
 )
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
 # artifacts only reads files that lie beside it, so all steps after core may use it

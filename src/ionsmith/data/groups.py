@@ -42,7 +42,16 @@ def group_labels(outcomes: Sequence[Outcome], by: Sequence[str] = GROUP_BY) -> N
 def _tags(outcome: Outcome, name: str) -> list[str]:
     if name == "formula":
         return [outcome.candidate.formula]
-    return str(outcome.candidate.source.facts.get(name) or "").lower().replace("|", " ").split()
+    return tags(outcome.candidate.source.facts.get(name))
+
+
+def tags(fact: object) -> list[str]:
+    """Return the single entries of a fact that may list several, in lower case.
+
+    Args:
+        fact: such as ``10.1/a|10.1/b``; None or empty gives none.
+    """
+    return str(fact or "").lower().replace("|", " ").split()
 
 
 def _root(parent: NDArray[np.int64], row: int) -> int:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
 
 from ionsmith.core.errors import InputError
-from ionsmith.core.protocols import Representation, Rng
+from ionsmith.core.protocols import PropertyModel, Representation, Rng
 from ionsmith.core.records import Candidate, FloatArray, Kind, Outcome, Prediction
+from ionsmith.represent.composition import ElementStatistics
+from ionsmith.represent.electrolyte import ElectrolyteFeatures
 
 
 class _Baseline:
@@ -144,3 +146,21 @@ class RandomForest(_Fitted):
         from sklearn.ensemble import RandomForestRegressor
 
         return RandomForestRegressor(200, max_features=0.33, random_state=int(rng.integers(2**31)))
+
+
+def standard_baselines(quantity: str) -> dict[str, Callable[[], PropertyModel]]:
+    """Return label to what builds each baseline that stands beside a refitted model.
+
+    Mean, nearest neighbour and ridge see the electrolyte features (with the cell, where one is known); the forest
+    sees element statistics in the manner of Magpie.
+
+    Args:
+        quantity: name of the quantity.
+    """
+    features, statistics = ElectrolyteFeatures(), ElementStatistics()
+    return {
+        "mean": lambda: MeanBaseline(features, quantity=quantity),
+        "nearest neighbour": lambda: NearestNeighbour(features, quantity=quantity),
+        "ridge": lambda: RidgeBaseline(features, quantity=quantity),
+        "Magpie random forest": lambda: RandomForest(statistics, quantity=quantity),
+    }

@@ -6,21 +6,22 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ionsmith.core.errors import InputError
+from ionsmith.core.errors import InputError, IonsmithError
 from ionsmith.core.protocols import PropertyModel, Rng
-from ionsmith.core.records import BoolArray, Bound, FloatArray, Outcome
-from ionsmith.data.groups import group_labels
+from ionsmith.core.records import BoolArray, Bound, FloatArray, Outcome, Prediction
+from ionsmith.data.groups import GROUP_BY, group_labels
 from ionsmith.evaluate import metrics
 from ionsmith.evaluate.splits import Split
 
 LEVELS = (0.5, 0.9)
 MakeModel = Callable[[], PropertyModel]
+_BATCH = 512
 _log = logging.getLogger(__name__)
 
 
@@ -111,6 +112,25 @@ class Report:
             found[f"accuracy_{threshold:.3g}"] = metrics.accuracy(self.mean, target, threshold)
         return {name: value for name, value in found.items() if math.isfinite(value)}
 
+    def taken(self, chosen: BoolArray) -> Report:
+        """Return the report of some rows only.
+
+        Args:
+            chosen: which, shape (n,).
+        """
+        places = np.flatnonzero(chosen)
+        return replace(
+            self,
+            rows=self.rows[places],
+            split=tuple(self.split[k] for k in places),
+            measured=self.measured[places],
+            bound=tuple(self.bound[k] for k in places),
+            mean=self.mean[places],
+            std=self.std[places],
+            in_domain=self.in_domain[places],
+            groups=self.groups[places],
+        )
+
     def error_interval(self, counting: Counting, rng: Rng, *, level: float = 0.9) -> tuple[float, float]:
         """Return the bootstrap interval of the mean absolute error, whole groups drawn together.
 
@@ -136,7 +156,14 @@ class Report:
         return {"model": self.model, "quantity": self.quantity, "seconds": round(self.seconds, 1), "figures": figures}
 
 
-def evaluate_model(make_model: MakeModel, outcomes: Sequence[Outcome], splits: Sequence[Split], rng: Rng) -> Report:
+def evaluate_model(
+    make_model: MakeModel,
+    outcomes: Sequence[Outcome],
+    splits: Sequence[Split],
+    rng: Rng,
+    *,
+    by: Sequence[str] = GROUP_BY,
+) -> Report:
     """Fit a fresh model per split, ask it about the split's test rows, and return all answers.
 
     Args:
@@ -144,6 +171,7 @@ def evaluate_model(make_model: MakeModel, outcomes: Sequence[Outcome], splits: S
         outcomes: rows with a value of the model's quantity.
         splits: rows to learn from and to ask about.
         rng: one stream; each split gets its own child, so that adding a split does not change the others.
+        by: what links the rows that a bootstrap draws together; see :func:`ionsmith.data.groups.group_labels`.
 
     Raises:
         InputError: no splits, a split that asks about what it learns from, or a row without the value.
@@ -160,18 +188,74 @@ def evaluate_model(make_model: MakeModel, outcomes: Sequence[Outcome], splits: S
         answers.append(model.predict([outcomes[row].candidate for row in split.test]))
         _log.info("%s, %s: %d rows asked", name, split.name, len(split.test))
     rows = np.concatenate([split.test for split in splits])
+    names = [split.name for split in splits for _ in split.test]
+    return _report(name, quantity, outcomes, rows, answers, started=started, splits=names, by=by)
+
+
+def ask_model(model: PropertyModel, outcomes: Sequence[Outcome]) -> tuple[Report, dict[int, str]]:
+    """Ask a fitted model about every row, and return its answers and why the other rows have none.
+
+    A batch that breaks is asked row by row, so that one material cannot spoil the others.
+
+    Args:
+        model: fitted, such as shipped weights.
+        outcomes: rows with a value of the model's quantity.
+
+    Raises:
+        InputError: a row without the value, or no row that the model could answer.
+    """
+    started = time.perf_counter()
+    refused = {
+        row: f"{model.name} does not read a {outcome.candidate.kind.value}"
+        for row, outcome in enumerate(outcomes)
+        if outcome.candidate.kind not in model.kinds
+    }
+    asked = np.array([row for row in range(len(outcomes)) if row not in refused], dtype=np.int64)
+    answers = []
+    for start in range(0, len(asked), _BATCH):
+        answers += _ask(model, outcomes, asked[start : start + _BATCH], refused)
+    if not answers:
+        first = next(iter(refused.values()), "no rows")
+        raise InputError(f"expected at least one row that {model.name} can answer, got none: {first}")
+    rows = np.array([row for row in asked if row not in refused], dtype=np.int64)
+    return _report(model.name, model.quantity, outcomes, rows, answers, started=started), refused
+
+
+def _ask(
+    model: PropertyModel, outcomes: Sequence[Outcome], rows: NDArray[np.int64], refused: dict[int, str]
+) -> list[Prediction]:
+    try:
+        return [model.predict([outcomes[row].candidate for row in rows])]
+    except (IonsmithError, ValueError) as error:
+        if len(rows) == 1:
+            refused[int(rows[0])] = " ".join(str(error).split())
+            return []
+        return [answer for row in rows for answer in _ask(model, outcomes, np.array([row]), refused)]
+
+
+def _report(
+    model: str,
+    quantity: str,
+    outcomes: Sequence[Outcome],
+    rows: NDArray[np.int64],
+    answers: Sequence[Prediction],
+    *,
+    started: float,
+    splits: Sequence[str] = (),
+    by: Sequence[str] = GROUP_BY,
+) -> Report:
     values = [_value(outcomes[row], quantity) for row in rows]
     return Report(
-        model=name,
+        model=model,
         quantity=quantity,
         rows=rows,
-        split=tuple(split.name for split in splits for _ in split.test),
+        split=tuple(splits) or ("as shipped",) * len(rows),
         measured=np.array([value.mean for value in values]),
         bound=tuple(value.bound for value in values),
         mean=np.concatenate([answer.mean for answer in answers]),
         std=np.concatenate([answer.std for answer in answers]),
         in_domain=np.concatenate([answer.in_domain for answer in answers]),
-        groups=group_labels(outcomes)[rows],
+        groups=group_labels(outcomes, by)[rows],
         seconds=time.perf_counter() - started,
     )
 
@@ -196,7 +280,13 @@ class Comparison:
 
 
 def compare(
-    title: str, makers: Mapping[str, MakeModel], outcomes: Sequence[Outcome], splits: Sequence[Split], *, seed: int
+    title: str,
+    makers: Mapping[str, MakeModel],
+    outcomes: Sequence[Outcome],
+    splits: Sequence[Split],
+    *,
+    seed: int,
+    by: Sequence[str] = GROUP_BY,
 ) -> Comparison:
     """Return the reports of several models on the same splits and random streams.
 
@@ -206,11 +296,13 @@ def compare(
         outcomes: rows with a value of the models' quantity.
         splits: rows to learn from and to ask about.
         seed: start of each model's random stream.
+        by: what links the rows that a bootstrap draws together.
 
     Raises:
         InputError: see :func:`evaluate_model`.
     """
     reports = {
-        label: evaluate_model(make, outcomes, splits, np.random.default_rng(seed)) for label, make in makers.items()
+        label: evaluate_model(make, outcomes, splits, np.random.default_rng(seed), by=by)
+        for label, make in makers.items()
     }
     return Comparison(title, reports)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +52,8 @@ def spearman(predicted: FloatArray, measured: FloatArray) -> float:
     _difference(predicted, measured)
     if len(measured) < 3 or np.ptp(predicted) == 0.0 or np.ptp(measured) == 0.0:
         return float("nan")
-    return float(stats.spearmanr(predicted, measured).statistic)
+    one, two = stats.rankdata(predicted), stats.rankdata(measured)  # spearmanr itself is ten times slower
+    return float(np.corrcoef(one, two)[0, 1])
 
 
 def area_under_curve(score: FloatArray, positive: BoolArray) -> float:
@@ -127,15 +128,51 @@ def bootstrap_interval(
     Raises:
         InputError: no rows.
     """
+    return bootstrap_intervals({"": metric}, groups, rng, level=level, draws=draws)[""]
+
+
+def bootstrap_intervals(
+    figures: Mapping[str, Callable[[NDArray[np.int64]], float]],
+    groups: NDArray[np.int64],
+    rng: Rng,
+    *,
+    level: float = 0.9,
+    draws: int = 1000,
+) -> dict[str, tuple[float, float]]:
+    """Return the central interval of several figures from the same draws of whole groups with replacement.
+
+    Args:
+        figures: name to what takes row numbers, repeats allowed, and returns a number; draws that give NaN are left
+            out, and a figure that is always NaN has the interval (NaN, NaN).
+        groups: group of each row, shape (n,).
+        rng: random stream.
+        level: nominal share.
+        draws: how often to draw.
+
+    Raises:
+        InputError: no rows.
+    """
     if not len(groups):
         raise InputError("expected rows to draw from, got none")
-    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
-    found = []
+    order = np.argsort(groups, kind="stable")
+    _, starts, sizes = np.unique(groups[order], return_index=True, return_counts=True)
+    found: dict[str, list[float]] = {name: [] for name in figures}
     for _ in range(draws):
-        picked = rng.integers(len(members), size=len(members))
-        found.append(metric(np.concatenate([members[k] for k in picked])))
+        picked = rng.integers(len(starts), size=len(starts))
+        lengths = sizes[picked]
+        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        rows = order[np.repeat(starts[picked], lengths) + within]
+        for name, figure in figures.items():
+            found[name].append(figure(rows))
     tail = (1.0 - level) / 2.0
-    low, high = np.nanquantile(found, [tail, 1.0 - tail])
+    return {name: _quantiles(np.array(values), tail) for name, values in found.items()}
+
+
+def _quantiles(values: FloatArray, tail: float) -> tuple[float, float]:
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [tail, 1.0 - tail])
     return float(low), float(high)
 
 

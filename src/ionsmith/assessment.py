@@ -1,0 +1,135 @@
+"""What `ionsmith evaluate` calls: names of models and data become objects here, files are written here."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from ionsmith import __version__
+from ionsmith.core.errors import InputError
+from ionsmith.core.protocols import PropertyModel
+from ionsmith.core.quantities import suggestion
+from ionsmith.core.records import Outcome, Value
+from ionsmith.core.registry import lookup
+from ionsmith.data.library import load_library
+from ionsmith.data.matbench import load_matbench
+from ionsmith.data.materials_project import load_materials_project
+from ionsmith.data.obelix import load_obelix
+from ionsmith.evaluate.assess import Assessment, assess_refit, assess_shipped, document
+from ionsmith.evaluate.table import Table, read_table, with_quantity
+from ionsmith.report.evaluation import write_evaluation
+
+JSON_FILE, PAGE_FILE = "evaluation.json", "evaluation.html"
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """What to evaluate on, and how.
+
+    Attributes:
+        data: file, or name of a data set.
+        quantity: what the value column holds; empty takes what the model predicts.
+        target: name of the value column; empty guesses it.
+        group: name of a column that keeps rows together besides formula and DOI.
+        folds: of the cross-validation.
+        refit: whether to cross-validate the model on this data, beside baselines.
+        seed: start of all random streams.
+        out: folder for ``evaluation.json`` and ``evaluation.html``; None writes nothing.
+    """
+
+    data: str
+    quantity: str = ""
+    target: str = ""
+    group: str = ""
+    folds: int = 5
+    refit: bool = False
+    seed: int = 0
+    out: Path | None = None
+
+
+def evaluate(model: str, options: EvaluationOptions) -> dict[str, Any]:
+    """Evaluate a registered model on a file or data set; returns the JSON document that describes the result.
+
+    Args:
+        model: registry name.
+        options: what to evaluate on, and how.
+
+    Raises:
+        InputError: unknown model, data or column, another quantity, or a folder that cannot be written.
+        ArtifactError: the shipped weights are missing or damaged.
+        DataError: the data set is absent or damaged.
+    """
+    make, fitted = _model(model, options.quantity)
+    table = _table(options, fitted.quantity)
+    by = ("formula", "doi", *(("group",) if options.group else ()))
+    table, shipped = assess_shipped(fitted, table)
+    refit = assess_refit(model, make, table, folds=options.folds, seed=options.seed, by=by) if options.refit else None
+    found = Assessment(model, fitted.fingerprint, table, shipped, refit, by, options.folds, options.seed)
+    written = document(found, version=__version__)
+    if options.out is not None:
+        _write(written, options.out)
+    return written
+
+
+def _model(name: str, quantity: str) -> tuple[Callable[[], PropertyModel], PropertyModel]:
+    """Return what builds an unfitted model, and the shipped one; both for a quantity where there is a choice."""
+    cls: Any = lookup("model", name)
+    make = {"quantity": quantity} if quantity and "quantity" in inspect.signature(cls).parameters else {}
+    load = {"quantity": quantity} if quantity and "quantity" in inspect.signature(cls.load).parameters else {}
+    fitted: PropertyModel = cls.load(**load)
+    return lambda: cls(**make), fitted
+
+
+def _table(options: EvaluationOptions, predicted: str) -> Table:
+    name = options.quantity or predicted
+    if name != predicted:
+        raise InputError(f"--quantity {name}: the model predicts {predicted}")
+    path = Path(options.data).expanduser()
+    if path.is_file():
+        return read_table(path, name, target=options.target, group=options.group)
+    if options.data not in DATA_SETS:
+        raise InputError(f"--data {options.data}: no such file or data set{suggestion(options.data, DATA_SETS)}")
+    for option, given in (("--target", options.target), ("--group", options.group)):
+        if given:
+            raise InputError(f"{option} {given}: expected with a file only, got data set {options.data}")
+    return with_quantity(options.data, name, DATA_SETS[options.data]())
+
+
+def _library() -> Sequence[Outcome]:
+    return [Outcome(c, _measured(c.source.facts)) for c in load_library()]
+
+
+def _measured(facts: Mapping[str, Any]) -> dict[str, Value]:
+    names = ("log10_conductivity", "activation_energy")
+    return {name: Value(float(facts[name]), 0.0, "measured") for name in names if facts.get(name) is not None}
+
+
+DATA_SETS: Mapping[str, Callable[[], Sequence[Outcome]]] = MappingProxyType(
+    {
+        "library": _library,
+        "obelix": lambda: load_obelix("all"),
+        "obelix:train": lambda: load_obelix("train"),
+        "obelix:test": lambda: load_obelix("test"),
+        "matbench:e_form": lambda: list(load_matbench("e_form").outcomes()),
+        "matbench:gap": lambda: list(load_matbench("gap").outcomes()),
+        "materials_project:mpts_52": lambda: list(load_materials_project("mpts_52")),
+        "materials_project:mp_20_biternary": lambda: list(load_materials_project("mp_20_biternary")),
+        "materials_project:li_binaries": lambda: list(load_materials_project("li_binaries")),
+    }
+)
+"""Data sets that ``--data`` knows by name."""
+
+
+def _write(written: Mapping[str, Any], folder: Path) -> None:
+    folder = folder.expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / JSON_FILE).write_text(json.dumps(written, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        write_evaluation(written, folder / PAGE_FILE)
+    except OSError as error:
+        raise InputError(f"--out {folder}: expected a folder to write to, got {error.strerror or error}") from error
