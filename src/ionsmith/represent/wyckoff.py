@@ -140,6 +140,15 @@ class WyckoffCrystal:
         return Structure(cell(self.space_group, self.lattice), species, np.concatenate(places))
 
 
+def electronegativity(symbol: str) -> float:
+    """Return the Pauling electronegativity, 0 where none is known (noble gases).
+
+    Args:
+        symbol: of the element.
+    """
+    return float(Element(symbol).data.get("X") or 0.0)
+
+
 def crystal_system(space_group: int) -> str:
     """Return the crystal system whose cell shape a space group has in its standard setting (trigonal: hexagonal).
 
@@ -252,7 +261,7 @@ def _sites(dataset: Any, space_group: int) -> tuple[WyckoffSite, ...]:
         if not options:
             raise PhysicsError(f"space group {space_group}: no site has the form of Wyckoff position {letter}")
         found.append(WyckoffSite(letter, element, min(options)))
-    return tuple(sorted(found, key=lambda site: (site.letter, Element(site.element).X or 0.0, site.free)))
+    return tuple(sorted(found, key=lambda site: (site.letter, electronegativity(site.element), site.free)))
 
 
 def _orbits(dataset: Any, space_group: int) -> list[tuple[str, str, FloatArray]]:
