@@ -1,26 +1,31 @@
-"""What `ionsmith evaluate` calls: names of models and data become objects here, files are written here."""
+"""What `ionsmith evaluate` and `predict --explain` call: names become objects here, files are written here."""
 
 from __future__ import annotations
 
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+import numpy as np
 
 from ionsmith import __version__
 from ionsmith.core.errors import InputError
 from ionsmith.core.protocols import PropertyModel
 from ionsmith.core.quantities import suggestion
 from ionsmith.core.records import Outcome, Value
-from ionsmith.core.registry import lookup
+from ionsmith.core.registry import lookup, registered
+from ionsmith.core.results import Row, RunResult
 from ionsmith.data.library import load_library
 from ionsmith.data.matbench import load_matbench
 from ionsmith.data.materials_project import load_materials_project
 from ionsmith.data.obelix import load_obelix
 from ionsmith.evaluate.assess import Assessment, assess_refit, assess_shipped, document
+from ionsmith.evaluate.explanation import explain_prediction, family_background
+from ionsmith.evaluate.memory import Remembers
 from ionsmith.evaluate.table import Table, read_table, with_quantity
 from ionsmith.report.evaluation import write_evaluation
 
@@ -74,6 +79,43 @@ def evaluate(model: str, options: EvaluationOptions) -> dict[str, Any]:
     if options.out is not None:
         _write(written, options.out)
     return written
+
+
+def explain_result(result: RunResult) -> RunResult:
+    """Return a prediction run whose rows say why, under ``explanation`` of their details, by model.
+
+    Args:
+        result: what :func:`ionsmith.recipes.predict` returned.
+
+    Raises:
+        InputError: a model of the run is not registered.
+        ArtifactError: its weights are missing or damaged.
+    """
+    models = {name: cls.load() for name, cls in registered("model").items() if name in _methods(result)}  # type: ignore[attr-defined]
+    return replace(result, rows=tuple(_explained(row, models) for row in result.rows))
+
+
+def _methods(result: RunResult) -> set[str]:
+    return {value.method for row in result.rows for value in row.outcome.values.values()}
+
+
+def _explained(row: Row, models: Mapping[str, PropertyModel]) -> Row:
+    candidate, found = row.outcome.candidate, {}
+    for value in row.outcome.values.values():
+        model = models.get(value.method)
+        if model is None or candidate.kind not in model.kinds or not isinstance(model, Remembers):
+            continue
+        try:
+            background = family_background(model, candidate)
+            found[value.method] = explain_prediction(
+                model, candidate, background, np.random.default_rng(0)
+            ).document()
+        except InputError as error:
+            found[value.method] = {"sentence": f"No explanation: {error}"}
+    if not found:
+        return row
+    details = {**row.outcome.details, "explanation": found}
+    return replace(row, outcome=replace(row.outcome, details=details))
 
 
 def _model(name: str, quantity: str) -> tuple[Callable[[], PropertyModel], PropertyModel]:

@@ -78,16 +78,43 @@ def screen(
 
 
 @app.command()
+def design(
+    spec: SpecFile = None,
+    out: Out = None,
+    budget: Annotated[int | None, typer.Option(min=1, help="Proposals; the Spec's, or 1500.")] = None,
+    generator: Annotated[str, typer.Option(help="Where proposals come from, by registered name.")] = "substitution",
+    workers: Workers = 1,
+    scheduler: Scheduler = "",
+    resume: Resume = False,
+    seed: Annotated[int, typer.Option(help="Start of all random streams.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Invent materials for the targets: propose, predict, select, simulate, rank; known ones are marked."""
+    from ionsmith import recipes
+
+    wanted = recipes.design_spec(None if spec is None else _spec(spec), budget)
+    options = {**_where(out, workers, scheduler, resume), "seed": seed}
+    _deliver(lambda o: recipes.design(wanted, o, generator=generator), options, as_json=as_json)
+
+
+@app.command()
 def predict(
     inputs: Inputs = None,
     csv: Annotated[Path | None, typer.Option(help="Write the table to this CSV file.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Say why: what raises and lowers each value.")] = False,
     max_sites: MaxSites = 500,
     as_json: Json = False,
 ) -> None:
     """Predict properties with uncertainty, without simulation."""
-    from ionsmith import recipes
+    from ionsmith import assessment, recipes
 
-    result = _deliver(lambda o: recipes.predict(inputs or [], o), {"max_sites": max_sites}, as_json=as_json)
+    def recipe(options: recipes.RunOptions) -> RunResult:
+        result = recipes.predict(inputs or [], options)
+        return assessment.explain_result(result) if explain else result
+
+    result = _deliver(recipe, {"max_sites": max_sites}, as_json=as_json)
+    if explain and not as_json:
+        cli_assessment.print_reasons(result)
     if csv is not None:
         from ionsmith.io.write import write_csv
 

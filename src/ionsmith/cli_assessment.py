@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ionsmith.core.results import RunResult
+
 study_app = typer.Typer(
     help="Published systems, rebuilt: what was claimed beside what we measure.", no_args_is_help=True
 )
@@ -45,6 +47,17 @@ def evaluate(
     _print_evaluation(document)
     if out is not None:
         typer.echo(f"page: {out / assessment.PAGE_FILE}")
+
+
+def print_reasons(result: RunResult) -> None:
+    """Print one line per explained value.
+
+    Args:
+        result: a prediction run whose rows hold explanations.
+    """
+    for row in result.rows:
+        for found in row.outcome.details.get("explanation", {}).values():
+            typer.echo(f"{row.formula}: {found['sentence']}")
 
 
 def _print_evaluation(document: Mapping[str, Any]) -> None:

@@ -72,10 +72,35 @@ class _Baseline:
         Raises:
             InputError: not fitted.
         """
+        mean = self.predict_described(self.describe(candidates))
+        return Prediction(mean, np.full(len(mean), self._std), np.ones(len(mean), dtype=bool))
+
+    @property
+    def descriptor_names(self) -> tuple[str, ...]:
+        """Names of the features, in column order; numbers where the representation has no names."""
+        names = getattr(self.representation, "names", None)
+        return tuple(names) if names else tuple(f"feature {k}" for k in range(len(self._used)))
+
+    def describe(self, candidates: Sequence[Candidate]) -> FloatArray:
+        """Return features, shape (n, p); NaN where one is not known.
+
+        Args:
+            candidates: n crystals or compositions.
+        """
+        return np.asarray(self.representation.encode(candidates), dtype=float)
+
+    def predict_described(self, descriptors: FloatArray) -> FloatArray:
+        """Return predictions from features, shape (n,).
+
+        Args:
+            descriptors: shape (n, p).
+
+        Raises:
+            InputError: not fitted.
+        """
         if not self._fitted:
             raise InputError(f"{self.name}: expected a fitted model; call fit first")
-        mean = self._answer(self._standard(np.asarray(self.representation.encode(candidates), dtype=float)))
-        return Prediction(mean, np.full(len(mean), self._std), np.ones(len(mean), dtype=bool))
+        return self._answer(self._standard(descriptors))
 
     def _standard(self, raw: FloatArray) -> FloatArray:
         return np.asarray(np.nan_to_num((raw[:, self._used] - self._centre) / self._scale))
