@@ -8,13 +8,13 @@ MIRROR := $(wildcard ../shared/data)
 export IONSMITH_DATA ?= $(abspath $(MIRROR))
 WORKERS ?= 2
 
-.PHONY: help install screen test test-slow lint format types check bench clean
+.PHONY: help install screen design test test-slow lint format types check clean
 
 help:
 	@echo "make screen   screen the built-in library into runs/screen/ (installs first if need be)"
+	@echo "make design   invent materials for the default targets into runs/design/"
 	@echo "make test     run the test suite (installs first if need be)"
 	@echo "make check    lint and types"
-	@echo "make bench    run the quick benchmarks"
 
 $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -26,6 +26,9 @@ install: $(STAMP)
 
 screen: $(STAMP)
 	$(BIN)/ionsmith screen --out runs/screen --workers $(WORKERS) --resume
+
+design: $(STAMP)
+	$(BIN)/ionsmith design --out runs/design --workers $(WORKERS) --resume
 
 test: $(STAMP)
 	$(BIN)/python -m pytest --durations=10

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,27 @@ from ionsmith.campaign.executors import make_executor
 from ionsmith.campaign.ledger import Ledger
 from ionsmith.campaign.loop import Campaign, Limits, Silent, run_campaign
 from ionsmith.core.errors import InputError
-from ionsmith.core.protocols import Objective, Observer, PropertyModel, Simulator
+from ionsmith.core.protocols import Generator, Objective, Observer, PropertyModel, Simulator
 from ionsmith.core.quantities import suggestion
 from ionsmith.core.records import Outcome
 from ionsmith.core.registry import lookup
-from ionsmith.core.results import RunResult
+from ionsmith.core.results import Row, RunResult
 from ionsmith.core.settings import accepted_settings, checked_settings
 from ionsmith.data.files import DataCard, cards
 from ionsmith.data.library import load_library
+from ionsmith.generate.novelty import known_as
 from ionsmith.generate.pool import Pool
 from ionsmith.io.read import ReadLimits, read_inputs
 from ionsmith.io.write import prepare_folder, write_run
 from ionsmith.objective.score import NoObjective, SpecObjective
-from ionsmith.objective.spec import Spec
+from ionsmith.objective.spec import Budget, Spec
 from ionsmith.report import write_report
+
+GENERATOR = "substitution"
+"""Where design gets its proposals unless told otherwise."""
+
+DESIGN_BUDGET = Budget(candidates=1500, simulations=40, rounds=5)
+"""What a design run may do where no Spec says."""
 
 MODELS = ("conductivity",)
 """Predictors that every screen uses, by registry name."""
@@ -73,7 +80,9 @@ def screen(inputs: Sequence[str], spec: Spec, options: RunOptions) -> RunResult:
     limits = Limits(spec.budget.candidates, spec.budget.simulations, spec.budget.rounds)
     ladder = [make_simulator(name, spec=spec, scratch=_scratch(options)) for name in spec.ladder.rungs]
     models = [load_model(name) for name in MODELS]
-    return _run("screen", _readings(inputs, options), options, models=models, ladder=ladder, limits=limits, spec=spec)
+    return _run(
+        "screen", Pool(_readings(inputs, options)), options, models=models, ladder=ladder, limits=limits, spec=spec
+    )
 
 
 def predict(inputs: Sequence[str], options: RunOptions) -> RunResult:
@@ -87,7 +96,7 @@ def predict(inputs: Sequence[str], options: RunOptions) -> RunResult:
         InputError: inputs or run folder are not what they must be.
     """
     models = [load_model(name) for name in MODELS]
-    return _run("predict", _readings(inputs, options), options, models=models)
+    return _run("predict", Pool(_readings(inputs, options)), options, models=models)
 
 
 def simulate(
@@ -106,7 +115,58 @@ def simulate(
         InputError: unknown simulator or setting, or inputs that are not what they must be.
     """
     ladder = [make_simulator(name, spec=spec, scratch=_scratch(options), settings=settings)]
-    return _run("simulate", _readings(inputs, options), options, ladder=ladder)
+    return _run("simulate", Pool(_readings(inputs, options)), options, ladder=ladder)
+
+
+def design(spec: Spec, options: RunOptions, *, generator: str = GENERATOR) -> RunResult:
+    """Invent materials for the Spec: propose, predict, select, climb the ladder, learn, rank.
+
+    Rows of compounds that are known already say so (``rediscovery``) and never count as new.
+
+    Args:
+        spec: targets, chemistry and budget; its rounds divide the budget.
+        options: how and where.
+        generator: registry name.
+
+    Raises:
+        InputError: an unknown generator, or run folder, scheduler or a rung's name are not what they must be.
+    """
+    limits = Limits(spec.budget.candidates, spec.budget.simulations, spec.budget.rounds)
+    ladder = [make_simulator(name, spec=spec, scratch=_scratch(options)) for name in spec.ladder.rungs]
+    models = [load_model(name) for name in MODELS]
+    source = make_generator(generator, spec=spec)
+    return _run("design", source, options, models=models, ladder=ladder, limits=limits, spec=spec)
+
+
+def design_spec(spec: Spec | None, candidates: int | None) -> Spec:
+    """Return the Spec of a design run.
+
+    Args:
+        spec: the user's; None takes the default targets with a budget for design (1,500 proposals in five rounds, of
+            which 40 are simulated).
+        candidates: number of proposals where it differs from the Spec's.
+    """
+    wanted = Spec(budget=DESIGN_BUDGET) if spec is None else spec
+    return wanted if candidates is None else replace(wanted, budget=replace(wanted.budget, candidates=candidates))
+
+
+def make_generator(name: str, *, spec: Spec) -> Generator:
+    """Build a registered generator with the Spec's chemistry and the library as prototypes, where it takes them.
+
+    Args:
+        name: registry name.
+        spec: gives the mobile ion and the excluded elements.
+
+    Raises:
+        InputError: an unknown generator.
+    """
+    cls = lookup("generator", name)
+    shared = {"mobile": spec.mobile_ion, "exclude": spec.exclude}
+    given: dict[str, Any] = {k: v for k, v in shared.items() if k in accepted_settings(cls)}
+    if "prototypes" in accepted_settings(cls):
+        given["prototypes"] = tuple(load_library())
+    source: Generator = cls(**given)
+    return source
 
 
 def make_simulator(
@@ -154,7 +214,7 @@ def _readings(inputs: Sequence[str], options: RunOptions) -> Iterable[Outcome]:
 
 def _run(
     command: str,
-    readings: Iterable[Outcome],
+    source: Generator,
     options: RunOptions,
     *,
     models: Sequence[PropertyModel] = (),
@@ -169,14 +229,22 @@ def _run(
         executor = make_executor(options.workers, scheduler=options.scheduler)
         try:
             campaign = Campaign(models, ladder, objective, ledger, executor, options.observer)
-            rows, funnel = run_campaign(Pool(readings), campaign, limits=limits, seed=options.seed)
+            rows, funnel = run_campaign(source, campaign, limits=limits, seed=options.seed)
         finally:
             executor.close()
+    if command == "design":
+        rows = tuple(replace(row, rediscovery=_known(row)) for row in rows)
     result = RunResult(command, __version__, rows, funnel, plain)
     if options.out is not None:
         write_run(result, options.out)
         write_report(result, options.out / "report.html")
     return result
+
+
+def _known(row: Row) -> str | None:
+    """Return where the compound of a row is known from: a table, or the materials that a model learnt from."""
+    learnt = (stage for stage, found in row.outcome.details.items() if found.get("in_training"))
+    return known_as(row.outcome.candidate) or next((f"training data of {stage}" for stage in learnt), None)
 
 
 def _scratch(options: RunOptions) -> Path | None:

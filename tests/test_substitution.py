@@ -1,0 +1,118 @@
+"""Substitution: charges stay balanced, the mobile ion stays, nothing comes twice, and known compounds say so."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ionsmith.cli import main
+from ionsmith.core.errors import InputError
+from ionsmith.core.records import Candidate, Kind, Origin, Status
+from ionsmith.data.library import load_library
+from ionsmith.generate import substitution as module
+from ionsmith.generate.novelty import known_as
+from ionsmith.generate.substitution import Substitution
+from ionsmith.testing import antifluorite, disordered_chloride, formula, rock_salt, without_lithium
+
+LITHIUM_SALTS = [rock_salt(), antifluorite()]
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def test_only_the_anion_of_a_binary_is_exchanged_at_its_charge():
+    proposals = Substitution(LITHIUM_SALTS).ask(8, rng())
+    assert proposals
+    for proposal in proposals:
+        elements = {e.symbol for e in proposal.candidate.composition.elements}
+        assert "Li" in elements
+        other = (elements - {"Li"}).pop()
+        parent = LITHIUM_SALTS[0] if len(proposal.candidate.structure) == 8 else LITHIUM_SALTS[1]
+        assert other in ({"Cl", "Br", "I", "H"} if parent is LITHIUM_SALTS[0] else {"S", "Se", "Te", "O"})
+        assert proposal.candidate.parents == (parent.key,)
+        assert f"-> {other}" in proposal.candidate.source.locator
+
+
+def test_volume_follows_the_bonds():
+    by_formula = {p.candidate.formula: p.candidate.structure for p in Substitution([rock_salt()]).ask(4, rng())}
+    chloride = by_formula["LiCl"]
+    assert chloride.volume / len(chloride) == pytest.approx(5.13**3 / 8, rel=0.08), "Fm-3m LiCl, a = 5.13 angstrom"
+
+
+def test_nothing_comes_twice_and_a_dry_source_says_so():
+    generator = Substitution([rock_salt()])
+    first, second = generator.ask(50, rng(1)), generator.ask(50, rng(2))
+    formulas = [p.candidate.formula for p in (*first, *second)]
+    assert len(formulas) == len(set(formulas)) < 10
+    assert generator.ask(5, rng(3)) == ()
+
+
+def test_excluded_elements_are_never_put_in():
+    formulas = {p.candidate.formula for p in Substitution([rock_salt()], exclude=["Cl", "H"]).ask(20, rng())}
+    assert formulas == {"LiBr", "LiI"}
+
+
+def test_what_cannot_be_a_prototype_is_left_out():
+    useless = [without_lithium(), formula("Li2O"), disordered_chloride()]
+    found = Substitution(useless)._prototypes
+    assert [c.formula for c, _ in found] == ["NaLiCl2"], "a disordered crystal serves as its ordered approximant"
+    assert Substitution().ask(3, rng()) == ()
+
+
+def test_library_prototypes_stay_neutral():
+    chosen = [c for c in load_library() if c.formula in ("Li3PS4", "Li3N", "LiTi2(PO4)3", "Li7La3Zr2O12")]
+    generator = Substitution(chosen)
+    charges = {candidate.key: found for candidate, found in generator._prototypes}
+    for proposal in generator.ask(25, rng(5)):
+        parent = charges[proposal.candidate.parents[0]]
+        swaps = dict(words.split(" -> ") for words in proposal.candidate.source.locator.split(": ")[1].split(", "))
+        amounts = proposal.candidate.composition
+        total = sum(charge * amounts[swaps.get(symbol, symbol)] for symbol, charge in parent.items())
+        assert total == pytest.approx(0.0, abs=1e-6)
+        assert proposal.status is Status.OK
+
+
+def test_bonds_unknown_to_the_volume_predictor_are_a_rejection(monkeypatch):
+    monkeypatch.setattr(module, "_wanted_volume", lambda structure: None)
+    (proposal,) = Substitution([rock_salt()]).ask(1, rng())
+    assert proposal.status is Status.REJECTED
+    assert "no cell volume fits the new bonds" in proposal.note
+
+
+def test_boldness_must_be_positive():
+    with pytest.raises(InputError, match="expected boldness above 0, got 0"):
+        Substitution(boldness=0)
+
+
+def test_known_compounds():
+    assert known_as(rock_salt()) == "library"
+    assert known_as(formula("NaCl")) == "reference hull"
+    assert known_as(formula("Li17Rb3Ce5")) is None
+    assert known_as(Candidate(Kind.MOLECULE, "CCO", Origin("x"))) is None
+
+
+def test_design_proposes_judges_and_marks_what_is_known(tmp_path, monkeypatch, capsys):
+    spec = tmp_path / "s.toml"
+    spec.write_text(
+        "[targets]\nlog10_conductivity = { min = -9.0 }\n[budget]\ncandidates = 12\nsimulations = 2\nrounds = 2\n"
+        '[ladder]\nrungs = ["bvse"]\n'
+    )
+    runs = []
+    for folder in ("one", "two"):
+        words = ["ionsmith", "design", "--spec", str(spec), "--out", str(tmp_path / folder), "--seed", "3", "--json"]
+        monkeypatch.setattr("sys.argv", words)
+        main()
+        runs.append(json.loads(capsys.readouterr().out))
+    assert runs[0] == runs[1], "repeatable by seed"
+    rows = runs[0]["candidates"]
+    assert runs[0]["command"] == "design"
+    assert len(rows) == 12
+    assert all(row["source"] == "substitution" for row in rows)
+    assert sum("percolation_barrier" in row["values"] for row in rows) <= 2
+    assert {row["rediscovery"] for row in rows} - {None} <= {
+        "library",
+        "reference hull",
+        "training data of conductivity",
+    }
+    assert (tmp_path / "one" / "report.html").exists()
