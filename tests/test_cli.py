@@ -204,6 +204,13 @@ def test_version_help_and_data_list(call):
     assert {"name", "licence", "source", "title"} <= set(json.loads(out)[0])
 
 
+def test_no_command_shows_the_help(call):
+    code, out, err = call()
+    assert code == 2
+    assert "Usage" in out + err
+    assert errors(err) == []
+
+
 def test_our_own_fault_is_one_line_and_exit_1(tmp_path):
     lines = ["from ionsmith import cli, recipes", "recipes.predict = lambda *a: 1 / 0", "cli.main()"]
     words = [sys.executable, "-c", "\n".join(lines), "predict"]

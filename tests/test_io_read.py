@@ -194,6 +194,19 @@ def test_missing_inputs(inputs):
         read_inputs(inputs)
 
 
+def test_a_run_that_lies_among_its_inputs_is_not_read_again(tmp_path, caplog):
+    write(tmp_path, "a.cif", CIF)
+    write(tmp_path, "run/ledger.db", "")
+    write(tmp_path, "run/results.csv", "formula\nLi2O\n")
+    write(tmp_path, "run/structures/0001_a.cif", CIF)
+    with caplog.at_level("WARNING"):
+        (row,) = read_inputs([str(tmp_path)])
+    assert row.candidate.source.locator.endswith("a.cif")
+    assert "results of an earlier run skipped" in caplog.text
+    named = list(read_inputs([str(tmp_path / "run" / "structures")]))
+    assert len(named) == 1, "a folder that was asked for by name is read"
+
+
 def test_folders_and_files_of_unknown_kind(tmp_path):
     with pytest.raises(InputError, match="expected a folder with files"):
         read_inputs([tmp_path])

@@ -265,7 +265,8 @@ def _print_table(result: RunResult, out: Path | None, *, most: int = 20) -> None
 
 def _cells(row: Row, names: list[str], *, ranked: bool) -> list[str]:
     outcome = row.outcome
-    head = [str(row.rank) if ranked else outcome.candidate.source.locator, row.formula]
+    locator = outcome.candidate.source.locator
+    head = [str(row.rank), row.formula or locator] if ranked else [locator, row.formula]
     marks = ["yes" if row.feasible else "no", f"{row.score or 0.0:.2f}"] if ranked else []
     values = []
     for name in names:
@@ -291,6 +292,8 @@ def main() -> None:
     except IonsmithError as error:
         _fail(str(error), 1 if isinstance(error, ArtifactError | ExecutionError) else 2)
     except _USAGE_ERROR as error:
+        if not error.format_message():  # no command given: the help has been shown
+            sys.exit(2)
         _fail(error.format_message(), 2)
     finally:
         sys.excepthook = _our_fault  # for what nobody expected; set late, because typer sets its own

@@ -19,7 +19,7 @@ from ionsmith.core.protocols import Generator, Objective, Observer, PropertyMode
 from ionsmith.core.quantities import suggestion
 from ionsmith.core.records import Outcome
 from ionsmith.core.registry import lookup
-from ionsmith.core.results import Row, RunResult
+from ionsmith.core.results import LEDGER_FILE, Row, RunResult
 from ionsmith.core.settings import accepted_settings, checked_settings
 from ionsmith.data.files import DataCard, cards
 from ionsmith.data.library import load_library
@@ -255,7 +255,7 @@ def _ledger(options: RunOptions, header: dict[str, Any]) -> Ledger:
     if options.out is None:
         return Ledger(header=header)
     folder = prepare_folder(options.out)
-    if (folder / "ledger.db").exists() and not options.resume:
+    if (folder / LEDGER_FILE).exists() and not options.resume:
         raise InputError(
             f"--out {folder}: already holds a run; add --resume to continue it, or choose another folder"
         )

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ionsmith.campaign import codec
 from ionsmith.core.errors import LedgerError
 from ionsmith.core.records import Candidate, Kind, Outcome, Status
+from ionsmith.core.results import LEDGER_FILE
 
 LAYOUT = 1
 _metadata = sa.MetaData()
@@ -91,7 +92,7 @@ class Ledger:
             folder: existing run folder.
             header: what the run is.
         """
-        return cls(f"sqlite:///{folder / 'ledger.db'}", header=header)
+        return cls(f"sqlite:///{folder / LEDGER_FILE}", header=header)
 
     def __enter__(self) -> Self:
         return self

@@ -188,12 +188,22 @@ def _select(tracks: list[Track], campaign: Campaign, tally: Tally, *, most: int)
     chosen = set(list(by_key(ordered))[:most])
     for track in alive:
         if track.outcome.candidate.kind not in kinds:
-            rungs = ", ".join(simulator.name for simulator in campaign.ladder)
-            track.remark(f"a {track.outcome.candidate.kind.value} only: {rungs} need a crystal structure")
+            _without_structure(track, campaign)
         elif track.key not in chosen:
             track.drop("select", f"not simulated: the budget of {most} simulations went to better-scored candidates")
         _close("select", track, campaign, tally)
     return [track for track in alive if track.key in chosen and track.alive]
+
+
+def _without_structure(track: Track, campaign: Campaign) -> None:
+    """Note what no rung can read; where models have judged it that stays its result, else there is none."""
+    rungs = ", ".join(simulator.name for simulator in campaign.ladder)
+    need = "needs" if len(campaign.ladder) == 1 else "need"
+    words = f"a {track.outcome.candidate.kind.value} only: {rungs} {need} a crystal structure"
+    if campaign.models:
+        track.remark(words)
+    else:
+        track.drop("select", words)
 
 
 def _climb(simulator: Simulator, tracks: list[Track], campaign: Campaign, tally: Tally) -> list[Track]:

@@ -10,6 +10,9 @@ from ionsmith.core.quantities import QUANTITIES
 from ionsmith.core.records import Bound, Outcome, Value
 
 SCHEMA = 1
+LEDGER_FILE = "ledger.db"
+"""Name of the ledger in a run folder; a folder that holds one is a run."""
+
 FILES = "files"
 """Key of a stage's details under which it hands files to the user: name to text."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ionsmith.core.errors import InputError
 from ionsmith.core.records import Candidate, Origin, Outcome, Status, unreadable
+from ionsmith.core.results import LEDGER_FILE
 from ionsmith.io.cif import cif_entries
 from ionsmith.io.crystal import ReadLimits
 from ionsmith.io.entry import Entry, one_line, problem_entry
@@ -110,6 +111,10 @@ def _folder(typed: str, folder: Path) -> list[tuple[str, Path]]:
         raise InputError(f"cannot list folder {error.filename}: {error.strerror}") from error
 
     for root, folders, names in os.walk(folder, onerror=refuse):
+        if Path(root) != folder and LEDGER_FILE in names:  # a run that lies among its own inputs
+            log.warning("%s: results of an earlier run skipped", Path(typed, Path(root).relative_to(folder)))
+            folders[:] = []
+            continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(root, name)
