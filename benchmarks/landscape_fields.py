@@ -2,8 +2,8 @@
 
     IONSMITH_DATA=... python benchmarks/landscape_fields.py FOLDER [--minutes 20]
 
-One thread, crystals in order of the size of the cell that the potential sees. What is there already is kept, so that a
-run that was stopped goes on where it was; ``landscape_potential.py`` makes the figures from the folder.
+One thread, crystals in order of the size of the cell that the potential sees. What is there already is kept, so that
+a run that was stopped goes on where it was; ``landscape_potential.py`` makes the figures from the folder.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ from ionsmith.core.errors import InputError
 from ionsmith.core.protocols import Simulator
 from ionsmith.core.records import Bound, Candidate, Kind, Origin, Status
 from ionsmith.core.registry import lookup
-from ionsmith.simulate.percolation import NAMES, PercolationBarrier
+from ionsmith.simulate.barriers import BOND_VALENCE as NAMES
+from ionsmith.simulate.percolation import PercolationBarrier
 
 
 def candidate(structure):

@@ -69,9 +69,6 @@ class Percolation:
         found = [opening for opening in self.openings if opening.point >= 0]
         document: dict[str, Any] = {
             "grid": list(self.field.shape),
-            "resolution_angstrom": self.resolution,
-            "cutoff_angstrom": self.cutoff,
-            "pair_terms": self.field.pair_terms,
             "openings": [
                 {
                     "dimension": o.dimension,
@@ -82,6 +79,9 @@ class Percolation:
                 for o in found
             ],
         }
+        lengths = {"resolution_angstrom": self.resolution, "cutoff_angstrom": self.cutoff}
+        document |= {name: length for name, length in lengths.items() if math.isfinite(length)}
+        document |= {"pair_terms": self.field.pair_terms} if self.field.pair_terms else {}
         if self.framework is not None:
             document["mobile_ion"] = str(self.framework.mobile)
         if self.oxidation is not None:

@@ -30,7 +30,7 @@ class _Sites:
 
     Attributes:
         places: fractional; shape (n, 3).
-        numbers: atomic number of the most frequent element; shape (n,).
+        numbers: atomic number of the most frequent element that stays; shape (n,).
         filling: occupancy by anything but the mobile ion; shape (n,).
         mixed: whether another element, the mobile ion included, shares the site; shape (n,).
     """
@@ -45,11 +45,10 @@ def frozen_framework(structure: Structure, mobile: str = "Li") -> tuple[Structur
     """The crystal without its mobile ions in its primitive cell, as a structure and as weights for symmetry.
 
     Disorder of the mobile ions alone does not matter, for they are all taken out. Where the framework itself is
-    disordered, every site is given the element that is most frequent on it, a site on which the mobile ion is the
-    most frequent is left empty, and of sites too close to be filled at once the fullest is kept (none where together
-    they are less than half full). This keeps the symmetry, unlike an ordered supercell, but neglects the minority;
-    the note says so. What is left is often far more symmetric than the crystal, and its levels do not depend on the
-    cell given.
+    disordered, every site is given the most frequent element of those that stay, and of sites too close to be filled
+    at once the fullest is kept; sites that are, together with such neighbours, less than half full stay empty. This
+    keeps the symmetry, unlike an ordered supercell, but neglects the minority; the note says so. What is left is
+    often far more symmetric than the crystal, and its levels do not depend on the cell given.
 
     Args:
         structure: crystal, ordered or disordered.
@@ -106,11 +105,10 @@ def _sites(structure: Structure, number: int) -> _Sites:
             amounts[int(species.Z)] = amounts.get(int(species.Z), 0.0) + float(amount)
         if set(amounts) == {number}:
             continue
-        most = max(amounts, key=lambda z: (amounts[z], z))
+        others = {z: amount for z, amount in amounts.items() if z != number}
         places.append(np.asarray(site.frac_coords))
-        # a site that mostly holds the mobile ion counts as empty
-        numbers.append(most if most != number else max(set(amounts) - {number}, key=lambda z: amounts[z]))
-        filling.append(0.0 if most == number else sum(n for z, n in amounts.items() if z != number))
+        numbers.append(max(others, key=lambda z: (others[z], z)))
+        filling.append(sum(others.values()))
         mixed.append(len(amounts) > 1)
     return _Sites(
         np.array(places).reshape(-1, 3), np.array(numbers, dtype=np.int64), np.array(filling), np.array(mixed)

@@ -20,6 +20,7 @@ _LONGEST_STEP = 0.08  # angstrom
 _FARTHEST = 0.6  # angstrom from the grid point; what lies farther is another stationary point
 _FORCE = 1e-4  # eV/angstrom
 _MOST_STEPS = 60
+_BEND = 0.5  # eV; see GridSurface
 
 
 class Surface(Protocol):
@@ -94,9 +95,12 @@ class PairSurface:
 class GridSurface:
     """A field known on a grid only, between the points a periodic cubic spline.
 
+    The spline runs through log(1 + E / 0.5 eV), E above the lowest, which keeps the steep walls of the ions from
+    rippling into the channels beside them.
+
     Attributes:
         field: the energies.
-        ceiling: energies above the lowest by more than this are cut off first, so that ion cores do not ripple, eV.
+        ceiling: energies above the lowest by more than this are cut off first, eV.
     """
 
     field: EnergyField
@@ -109,12 +113,13 @@ class GridSurface:
 
     @cached_property
     def _spline(self) -> FloatArray:
-        values = np.minimum(self.field.values, self.field.minimum + self.ceiling).astype(float)
-        return np.asarray(spline_filter(values, order=3, mode="grid-wrap"))
+        heights = np.minimum(self.field.values.astype(float) - self.field.minimum, self.ceiling)
+        return np.asarray(spline_filter(np.log1p(heights / _BEND), order=3, mode="grid-wrap"))
 
     def _energy(self, points: FloatArray) -> FloatArray:
         index = (points @ np.linalg.inv(self.lattice)) * np.array(self.field.shape)
-        return np.asarray(map_coordinates(self._spline, index.T, order=3, mode="grid-wrap", prefilter=False))
+        bent = map_coordinates(self._spline, index.T, order=3, mode="grid-wrap", prefilter=False)
+        return np.asarray(self.field.minimum + _BEND * np.expm1(bent))
 
     def evaluate(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Energies (m,), eV, and gradients (m, 3), eV/angstrom, at cartesian points (m, 3), angstrom."""

@@ -17,11 +17,10 @@ _BOHR = constants.physical_constants["Bohr radius"][0] * 1e10  # angstrom
 _PER_LINE = 6
 
 
-def write_cube(path: str | Path, field: EnergyField, structure: Structure, *, ceiling: float = 10.0) -> None:
-    """Write a Gaussian cube file: energies in eV above the lowest, lengths in bohr.
+def cube_text(field: EnergyField, structure: Structure, *, ceiling: float = 10.0) -> str:
+    """Return a Gaussian cube file: energies in eV above the lowest, lengths in bohr.
 
     Args:
-        path: file to write.
         field: the energies.
         structure: the crystal on the same cell; of a disordered site the most frequent species is drawn.
         ceiling: higher energies are written as this, eV.
@@ -40,14 +39,13 @@ def write_cube(path: str | Path, field: EnergyField, structure: Structure, *, ce
     values = _heights(field, ceiling).reshape(-1, field.shape[2])
     for row in values:
         lines += ["".join(f"{x:13.5e}" for x in chunk) for chunk in _chunks(row)]
-    Path(path).write_text("\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
-def write_grd(path: str | Path, field: EnergyField, *, ceiling: float = 10.0) -> None:
-    """Write a grd file: title, cell lengths and angles, grid, energies in eV above the lowest (last axis fastest).
+def grd_text(field: EnergyField, *, ceiling: float = 10.0) -> str:
+    """Return a grd file: title, cell lengths and angles, grid, energies in eV above the lowest (last axis fastest).
 
     Args:
-        path: file to write.
         field: the energies.
         ceiling: higher energies are written as this, eV.
     """
@@ -59,7 +57,33 @@ def write_grd(path: str | Path, field: EnergyField, *, ceiling: float = 10.0) ->
     head.append(" ".join(f"{x:.6f}" for x in (*lengths, *angles)))
     head.append(" ".join(str(n) for n in field.shape))
     body = "\n".join(f"{x:.5f}" for x in _heights(field, ceiling).ravel())
-    Path(path).write_text("\n".join(head) + "\n" + body + "\n")
+    return "\n".join(head) + "\n" + body + "\n"
+
+
+def write_cube(path: str | Path, field: EnergyField, structure: Structure, *, ceiling: float = 10.0) -> None:
+    """Write :func:`cube_text` to a file.
+
+    Args:
+        path: file to write.
+        field: the energies.
+        structure: see :func:`cube_text`.
+        ceiling: higher energies are written as this, eV.
+
+    Raises:
+        InputError: the cell of the structure is not that of the field.
+    """
+    Path(path).write_text(cube_text(field, structure, ceiling=ceiling))
+
+
+def write_grd(path: str | Path, field: EnergyField, *, ceiling: float = 10.0) -> None:
+    """Write :func:`grd_text` to a file.
+
+    Args:
+        path: file to write.
+        field: the energies.
+        ceiling: higher energies are written as this, eV.
+    """
+    Path(path).write_text(grd_text(field, ceiling=ceiling))
 
 
 def _heights(field: EnergyField, ceiling: float) -> FloatArray:

@@ -35,7 +35,14 @@ function surfaceAt(grid, level) {
     }
     return known.get(key);
   };
-  const face = (a, b, c) => { mesh.i.push(a); mesh.j.push(b); mesh.k.push(c); };
+  // all triangles face the side of higher values, so that light falls on a surface evenly
+  const face = (a, b, c, way) => {
+    const at = (n) => [mesh.x[n], mesh.y[n], mesh.z[n]];
+    const turned = dot(cross(minus(at(b), at(a)), minus(at(c), at(a))), toCartesian(grid.lattice, way)) < 0;
+    mesh.i.push(a);
+    mesh.j.push(turned ? c : b);
+    mesh.k.push(turned ? b : c);
+  };
   const corners = new Array(8);
   for (let a = 0; a < n0; a++) for (let b = 0; b < n1; b++) for (let c = 0; c < n2; c++) {
     let below = 0;
@@ -45,21 +52,23 @@ function surfaceAt(grid, level) {
       const at = [a + (n & 1), b + ((n >> 1) & 1), c + (n >> 2)];
       corners[n] = { at, id: number(...at), value: value(...at) };
     }
-    for (const tetrahedron of TETRAHEDRA) march(tetrahedron.map((n) => corners[n]), level, cut, face);
+    for (const tetrahedron of TETRAHEDRA) march(tetrahedron.map((n) => corners[n]), level, grid.shape, cut, face);
   }
   return mesh;
 }
 
-function march(four, level, cut, face) {
+function march(four, level, shape, cut, face) {
   const inside = four.filter((p) => p.value < level), outside = four.filter((p) => p.value >= level);
+  if (!inside.length || !outside.length) return;
+  const way = minus(outside[0].at, inside[0].at).map((step, d) => step / shape[d]);
   if (inside.length === 1 || inside.length === 3) {
     const [alone, others] = inside.length === 1 ? [inside[0], outside] : [outside[0], inside];
-    face(cut(alone, others[0]), cut(alone, others[1]), cut(alone, others[2]));
+    face(cut(alone, others[0]), cut(alone, others[1]), cut(alone, others[2]), way);
   } else if (inside.length === 2) {
     const [p, q] = inside, [r, s] = outside;
     const [pr, ps, qr, qs] = [cut(p, r), cut(p, s), cut(q, r), cut(q, s)];
-    face(pr, ps, qr);
-    face(ps, qr, qs);
+    face(pr, ps, qr, way);
+    face(ps, qr, qs, way);
   }
 }
 

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import ClassVar
 
-from ionsmith.core.errors import InputError, PhysicsError
-from ionsmith.core.records import Bound, Candidate, Kind, Outcome, Status, Value
+from pymatgen.core import Structure
+
+from ionsmith.core.records import Candidate, Kind, Outcome, Value
 from ionsmith.core.registry import register
-from ionsmith.landscape import Analysis, analyse, percolation
-from ionsmith.landscape.bvse import CEILING
+from ionsmith.landscape import analyse, percolation
+from ionsmith.simulate.barriers import (
+    BOND_VALENCE,
+    barrier_values,
+    check_volumetric,
+    neutral,
+    picture,
+    volumetric_files,
+)
+from ionsmith.simulate.stage import Answer, answered
 
 LEVEL_SPREAD = 0.003
 """Numerical spread of a level or activation energy off the grid, eV; see :class:`LandscapeAnalysis`."""
 
-_BARRIERS = ("percolation_barrier_1d", "percolation_barrier_2d", "percolation_barrier")
-_NEUTRAL = 0.05  # net charge over positive charge up to which the chosen oxidation states are trusted
-_REVISION = 1  # raise whenever the engine's numbers change
+_REVISION = 2  # raise whenever the engine's numbers or the details change
 
 
 @register("simulator", "landscape")
@@ -28,28 +34,41 @@ class LandscapeAnalysis:
     """Percolation levels from refined saddles, and the activation energy of a lone ion's diffusivity (300 to 400 K).
 
     The details hold the path profiles, sites, hops, bottleneck neighbours, accessible volume and the diffusivity with
-    its attempt frequency. The spread is numerical: the root mean square change of levels between 0.25 and 0.2
-    angstrom grids (docs/benchmarks/landscape.md); it does not judge the bond-valence model.
+    its attempt frequency (:meth:`ionsmith.landscape.Analysis.details`), and for the report's picture ``field`` (the
+    energies thinned to at most 32 points along an axis, :func:`ionsmith.landscape.packed.pack`) and ``framework``
+    (``elements`` and ``fractional`` of the other atoms). The spread is numerical: the root mean square change of
+    levels between 0.25 and 0.2 angstrom grids (docs/benchmarks/landscape.md); it does not judge the model.
 
     Attributes:
         mobile: the ion that moves.
         resolution: grid spacing, angstrom.
         cutoff: largest pair distance, angstrom.
+        volumetric: ``cube`` or ``grd`` hands the whole field to the user as such a file; empty for none.
     """
 
     mobile: str = "Li"
     resolution: float = 0.2
     cutoff: float = 10.0
+    volumetric: str = ""
 
     name: ClassVar[str] = "landscape"
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.CRYSTAL})
-    provides: ClassVar[tuple[str, ...]] = (*_BARRIERS, "activation_energy")
+    provides: ClassVar[tuple[str, ...]] = (*BOND_VALENCE, "activation_energy")
     cost: ClassVar[float] = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown file format.
+
+        Raises:
+            InputError: ``volumetric`` is neither ``cube`` nor ``grd`` nor empty.
+        """
+        check_volumetric(self.volumetric)
 
     @property
     def fingerprint(self) -> str:
         """Settings, revision of the engine and version of the parameter tables."""
         settings = f"mobile={self.mobile},resolution={self.resolution:g},cutoff={self.cutoff:g}"
+        settings += f",volumetric={self.volumetric}" if self.volumetric else ""
         return f"landscape-{_REVISION}({settings},bvlain={version('bvlain')})"
 
     def run(self, candidate: Candidate) -> Outcome:
@@ -58,27 +77,15 @@ class LandscapeAnalysis:
         Args:
             candidate: a crystal, ordered or disordered.
         """
-        start = time.perf_counter()
-        try:
-            found = analyse(
-                percolation(candidate.structure, self.mobile, resolution=self.resolution, cutoff=self.cutoff)
-            )
-        except PhysicsError as reason:
-            status, note = Status.REJECTED, str(reason)
-        except InputError as reason:
-            status, note = Status.FAILED, str(reason)
-        else:
-            values, details = self._values(found), found.details()
-            return Outcome(candidate, values, cost_s=time.perf_counter() - start, details=details)
-        return Outcome(candidate, status=status, note=note, cost_s=time.perf_counter() - start)
+        return answered(candidate, self._answer)
 
-    def _values(self, found: Analysis) -> dict[str, Value]:
-        oxidation = found.percolation.oxidation
-        trusted = oxidation is not None and abs(oxidation.imbalance) <= _NEUTRAL
-        values = {}
-        for name, level in zip(_BARRIERS, found.network.levels(), strict=True):
-            bound = Bound.EXACT if math.isfinite(level) else Bound.LOWER
-            values[name] = Value(min(level, CEILING), LEVEL_SPREAD, self.name, trusted, bound)
+    def _answer(self, structure: Structure) -> Answer:
+        landscape = percolation(structure, self.mobile, resolution=self.resolution, cutoff=self.cutoff)
+        found = analyse(landscape)
+        trusted = neutral(landscape.oxidation)
+        levels = found.network.levels()
+        values = barrier_values(BOND_VALENCE, levels, spread=LEVEL_SPREAD, method=self.name, trusted=trusted)
         if math.isfinite(found.activation_energy):
             values["activation_energy"] = Value(found.activation_energy, LEVEL_SPREAD, self.name, trusted)
-        return values
+        details = {**found.details(), **picture(found, structure, self.mobile)}
+        return Answer(values, details | volumetric_files(self.volumetric, landscape.field, structure))

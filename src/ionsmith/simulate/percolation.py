@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import ClassVar
 
-from ionsmith.core.errors import InputError, PhysicsError
-from ionsmith.core.records import Bound, Candidate, Kind, Outcome, Status, Value
-from ionsmith.core.registry import register
-from ionsmith.landscape import Percolation, percolation
-from ionsmith.landscape.bvse import CEILING
+from pymatgen.core import Structure
 
-NAMES = ("percolation_barrier_1d", "percolation_barrier_2d", "percolation_barrier")
+from ionsmith.core.records import Candidate, Kind, Outcome
+from ionsmith.core.registry import register
+from ionsmith.landscape import percolation
+from ionsmith.landscape.bvse import CEILING
+from ionsmith.simulate.barriers import BOND_VALENCE, barrier_values, neutral
+from ionsmith.simulate.stage import Answer, answered
 
 GRID_SPREAD = 0.02
 """Numerical spread of a barrier at 0.2 angstrom spacing, eV; see :class:`PercolationBarrier`."""
 
-_NEUTRAL = 0.05  # net charge over positive charge up to which the chosen oxidation states are trusted
 _REVISION = 2  # raise whenever the engine's numbers change
 
 
@@ -45,7 +44,7 @@ class PercolationBarrier:
 
     name: ClassVar[str] = "bvse"
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.CRYSTAL})
-    provides: ClassVar[tuple[str, ...]] = NAMES
+    provides: ClassVar[tuple[str, ...]] = BOND_VALENCE
     cost: ClassVar[float] = 0.05
 
     @property
@@ -60,28 +59,13 @@ class PercolationBarrier:
         Args:
             candidate: a crystal, ordered or disordered.
         """
-        start = time.perf_counter()
-        try:
-            found = percolation(candidate.structure, self.mobile, resolution=self.resolution, cutoff=self.cutoff)
-        except PhysicsError as reason:
-            return _ended(candidate, Status.REJECTED, str(reason), start)
-        except InputError as reason:
-            return _ended(candidate, Status.FAILED, str(reason), start)
-        details = found.details()
+        return answered(candidate, self._answer)
+
+    def _answer(self, structure: Structure) -> Answer:
+        found = percolation(structure, self.mobile, resolution=self.resolution, cutoff=self.cutoff)
         if not math.isfinite(found.barriers[0]):
-            note = f"{self.mobile} does not percolate below {CEILING:g} eV"
-            return Outcome(candidate, {}, Status.REJECTED, note, time.perf_counter() - start, details)
-        return Outcome(candidate, self._values(found), cost_s=time.perf_counter() - start, details=details)
-
-    def _values(self, found: Percolation) -> dict[str, Value]:
+            return Answer({}, found.details(), f"{self.mobile} does not percolate below {CEILING:g} eV")
         spread = GRID_SPREAD * (self.resolution / 0.2) ** 2
-        trusted = found.oxidation is not None and abs(found.oxidation.imbalance) <= _NEUTRAL
-        values = {}
-        for name, barrier in zip(NAMES, found.barriers, strict=True):
-            bound = Bound.EXACT if math.isfinite(barrier) else Bound.LOWER
-            values[name] = Value(min(barrier, CEILING), spread, self.name, trusted, bound)
-        return values
-
-
-def _ended(candidate: Candidate, status: Status, note: str, start: float) -> Outcome:
-    return Outcome(candidate, status=status, note=note, cost_s=time.perf_counter() - start)
+        trusted = neutral(found.oxidation)
+        values = barrier_values(BOND_VALENCE, found.barriers, spread=spread, method=self.name, trusted=trusted)
+        return Answer(values, found.details())

@@ -3,10 +3,48 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pymatgen.core import Structure
 
 from ionsmith.core.errors import InputError, PhysicsError
 from ionsmith.core.quantities import QUANTITIES
-from ionsmith.core.records import Candidate, Outcome, Status
+from ionsmith.core.records import Candidate, Outcome, Status, Value
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a stage found out about a crystal that it does not change.
+
+    Attributes:
+        values: quantity name to value.
+        details: JSON-ready.
+        rejection: why the crystal is rejected; empty where it is not.
+    """
+
+    values: Mapping[str, Value] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    rejection: str = ""
+
+
+def answered(candidate: Candidate, work: Callable[[Structure], Answer]) -> Outcome:
+    """Return the outcome of a stage that looks at a crystal: rejected on bad physics, failed on senseless input.
+
+    Args:
+        candidate: as it came.
+        work: from the crystal to the answer.
+    """
+    start = time.perf_counter()
+    try:
+        found = work(candidate.structure)
+    except PhysicsError as reason:
+        return stopped(candidate, Status.REJECTED, reason, start)
+    except InputError as reason:
+        return stopped(candidate, Status.FAILED, reason, start)
+    status = Status.REJECTED if found.rejection else Status.OK
+    return Outcome(candidate, found.values, status, found.rejection, time.perf_counter() - start, found.details)
 
 
 def stopped(candidate: Candidate, status: Status, reason: Exception, start: float) -> Outcome:
