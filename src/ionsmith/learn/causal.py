@@ -1,4 +1,4 @@
-"""A causal transformer: reads whole sentences at once, or writes them word by word with remembered keys and values."""
+"""A causal transformer: reads whole sentences at once, or writes them word by word with what it remembers."""
 
 from __future__ import annotations
 
