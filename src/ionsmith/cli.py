@@ -38,6 +38,7 @@ app = typer.Typer(
 data_app = typer.Typer(help="Public data sets: what they are, and fetching them.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.command()(cli_assessment.evaluate)
+app.add_typer(cli_assessment.study_app, name="study")
 
 Inputs = Annotated[
     list[str] | None,

@@ -49,6 +49,45 @@ def evaluate(
         typer.echo(f"page: {out / assessment.PAGE_FILE}")
 
 
+@study_app.command("list")
+def study_list(as_json: Json = False) -> None:
+    """List the published systems that can be run."""
+    from ionsmith.studies.study import studies
+
+    known = studies()
+    if as_json:
+        rows = [{"name": s.name, "title": s.title, "doi": s.doi, "differs": list(s.differs)} for s in known.values()]
+        typer.echo(json.dumps(rows))
+        return
+    table = Table("name", "title", "doi", box=None, pad_edge=False)
+    for study in known.values():
+        table.add_row(study.name, study.title, study.doi)
+    Console(highlight=False).print(table)
+
+
+@study_app.command("run")
+def study_run(
+    name: Annotated[str, typer.Argument(help="Name from `ionsmith study list`.")],
+    seed: Annotated[int, typer.Option(help="Start of all random streams.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Run a published system and print its claims beside what is measured; needs the data sets it names."""
+    from ionsmith.studies.study import run_study, shown
+
+    document = run_study(name, seed=seed)
+    if as_json:
+        typer.echo(json.dumps(document, allow_nan=False))
+        return
+    console = Console(highlight=False)
+    console.print(f"{document['title']} (doi {document['doi']})", markup=False)
+    for text in document["differs"]:
+        console.print(f"differs: {text}", markup=False)
+    table = Table("", "claimed", "measured here", "note", box=None, pad_edge=False)
+    for claim in document["claims"]:
+        table.add_row(claim["what"], claim["claimed"], shown(claim["measured"]), claim["note"])
+    console.print(table)
+
+
 def print_reasons(result: RunResult) -> None:
     """Print one line per explained value.
 

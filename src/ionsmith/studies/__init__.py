@@ -1,0 +1,1 @@
+"""Published systems rebuilt from the parts of this package: what was claimed beside what we measure."""
