@@ -10,7 +10,7 @@ from ionsmith.assessment import explain_result
 from ionsmith.cli import app
 from ionsmith.core.errors import InputError
 from ionsmith.core.records import Bound, Kind, Prediction
-from ionsmith.evaluate.attribution import all_coalitions, shapley
+from ionsmith.evaluate.attribution import all_coalitions, remembered, shapley
 from ionsmith.evaluate.baselines import RidgeBaseline
 from ionsmith.evaluate.explanation import (
     Background,
@@ -70,6 +70,20 @@ def test_all_coalitions_are_all_different():
     found = all_coalitions(4)
     assert found.shape == (16, 4)
     assert len({tuple(row) for row in found.tolist()}) == 16
+
+
+def test_a_remembered_game_is_asked_once_per_coalition():
+    asked = []
+
+    def game(coalitions):
+        asked.extend(coalitions.tolist())
+        return coalitions.sum(axis=1)
+
+    play = remembered(game)
+    coalitions = np.array([[True, False], [False, False], [True, False]])
+    np.testing.assert_allclose(play(coalitions), [1.0, 0.0, 1.0])
+    np.testing.assert_allclose(play(coalitions), [1.0, 0.0, 1.0])
+    assert asked == [[True, False], [False, False]]
 
 
 @pytest.mark.parametrize(("players", "rounds"), [(0, 5), (3, 1)])

@@ -249,20 +249,23 @@ def test_crystal_files_that_cannot_be_used_are_named(tmp_path, monkeypatch):
         archive.writestr("x/a.cif", good)
         archive.writestr("x/b.cif", without_lithium().structure.to(fmt="cif"))
         archive.writestr("x/c.cif", good.replace("F", "Qq"))
+        archive.writestr("x/d.cif", good)
+        archive.writestr("x/e.cif", good)
     rows = tuple(
         Outcome(
-            Candidate(Kind.COMPOSITION, Composition("LiF"), Origin("obelix", name, {"id": name, "doi": name})),
+            Candidate(Kind.COMPOSITION, Composition(text), Origin("obelix", name, {"id": name, "doi": name})),
             {"log10_conductivity": Value(-3.0, 0.5, "measured")},
         )
-        for name in "abc"
+        for name, text in (("a", "LiF"), ("b", "MgO"), ("c", "LiCl"), ("d", "LiF2"), ("e", "LiF2"))
     )
-    monkeypatch.setattr(sendek2017, "load_obelix", lambda split: rows if split == "all" else rows[:1])
+    monkeypatch.setattr(sendek2017, "load_obelix", lambda split: rows if split == "all" else rows[::3])
     monkeypatch.setattr(sendek2017, "CARD", SimpleNamespace(path=lambda file: tmp_path / "c.zip"))
     found = sendek2017.measured_crystals()
-    assert [outcome.candidate.kind for outcome in found.outcomes] == [Kind.CRYSTAL]
+    assert [outcome.candidate.kind for outcome in found.outcomes] == [Kind.CRYSTAL] * 3
     assert set(found.left_out) == {"b", "c"}
-    assert found.held_out.tolist() == [True]
-    assert found.positive.tolist() == [True]
+    assert found.taught.tolist() == [False, False, True]
+    assert found.held_out.tolist() == [True, False, False]  # d shares its formula with e
+    assert found.positive.tolist() == [True] * 3
 
 
 @pytest.mark.mirror

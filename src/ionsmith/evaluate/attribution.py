@@ -58,6 +58,25 @@ def shapley(game: Game, players: int, rng: Rng, *, rounds: int = 40) -> Shares:
     return _exact(game, players) if players <= MOST_EXACT else _sampled(game, players, rng, rounds)
 
 
+def remembered(game: Game) -> Game:
+    """Return the same game, which asks about every coalition only once.
+
+    Args:
+        game: value of coalitions.
+    """
+    known: dict[bytes, float] = {}
+
+    def play(coalitions: BoolArray) -> FloatArray:
+        keys = [np.packbits(row).tobytes() for row in coalitions]
+        fresh = {key: row for key, row in zip(keys, coalitions, strict=True) if key not in known}
+        if fresh:
+            answers = game(np.array(list(fresh.values()), dtype=bool))
+            known.update(zip(fresh, (float(x) for x in answers), strict=True))
+        return np.array([known[key] for key in keys])
+
+    return play
+
+
 def all_coalitions(players: int) -> BoolArray:
     """Return every coalition, shape (2^p, p); row k holds the players whose bit is set in k.
 

@@ -13,7 +13,7 @@ from ionsmith.core.errors import InputError
 from ionsmith.core.protocols import PropertyModel, Rng
 from ionsmith.core.quantities import QUANTITIES
 from ionsmith.core.records import BoolArray, Candidate, FloatArray, Kind, Origin
-from ionsmith.evaluate.attribution import Game, Shares, shapley
+from ionsmith.evaluate.attribution import Game, Shares, remembered, shapley
 from ionsmith.evaluate.memory import Remembers
 from ionsmith.evaluate.parts import hybrid, part_names, parts_of
 
@@ -163,11 +163,9 @@ def make_game(model: PropertyModel, candidate: Candidate, background: Background
     """
     if not background.candidates:
         raise InputError("expected at least one background material, got none")
-    return (
-        _described(model, candidate, background)
-        if isinstance(model, Described)
-        else _by_parts(model, candidate, background)
-    )
+    divided = _described if isinstance(model, Described) else _by_parts
+    names, game = divided(model, candidate, background)
+    return names, remembered(game)
 
 
 def family_background(model: Remembers, candidate: Candidate) -> Background:
