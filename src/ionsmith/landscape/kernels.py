@@ -233,7 +233,7 @@ def orbits(rotations: Any, shifts: Any, shape: Any) -> Any:
 
 
 @nb.njit(cache=True, inline="always")
-def _find(parent: Any, offset: Any, point: Any) -> Any:
+def find(parent: Any, offset: Any, point: Any) -> Any:
     """Root of a point and the cell of the point as seen from the root's cell; halves the path on the way."""
     shift = np.int64(0)
     while parent[point] != point:
@@ -244,6 +244,24 @@ def _find(parent: Any, offset: Any, point: Any) -> Any:
         shift += offset[point]
         point = parent[point]
     return point, shift
+
+
+@nb.njit(cache=True, inline="always")
+def neighbor_of(i: int, j: int, k: int, turn: int, shape: Any) -> Any:
+    """Linear index of one of the 27 points around (and at) a grid point, and the packed cell in which it lies."""
+    n0, n1, n2 = shape
+    ii, jj, kk = i + turn // 9 - 1, j + turn // 3 % 3 - 1, k + turn % 3 - 1
+    crossing = np.int64(0)
+    if ii < 0 or ii >= n0:
+        crossing += -1 if ii < 0 else 1
+        ii %= n0
+    if jj < 0 or jj >= n1:
+        crossing += -_CODE if jj < 0 else _CODE
+        jj %= n1
+    if kk < 0 or kk >= n2:
+        crossing += -_CODE * _CODE if kk < 0 else _CODE * _CODE
+        kk %= n2
+    return (ii * n1 + jj) * n2 + kk, crossing
 
 
 @nb.njit(cache=True)
@@ -285,8 +303,8 @@ def _join(forest: Any, loops: Any, point: Any, neighbor: Any, crossing: Any) -> 
     """Unite two neighbouring points whose cells differ by ``crossing``; returns the rank of the united cluster."""
     parent, offset, size = forest
     rank, slot, basis, _ = loops
-    root, here = _find(parent, offset, point)
-    other, there = _find(parent, offset, neighbor)
+    root, here = find(parent, offset, point)
+    other, there = find(parent, offset, neighbor)
     shift = crossing - there + here  # cell of the other root as seen from this root's cell
     if root == other:
         _add_winding(loops, root, shift)
@@ -332,23 +350,12 @@ def percolate(order: Any, shape: Any) -> Any:
         k, rest = point % n2, point // n2
         j, i = rest % n1, rest // n1
         for turn in range(27):
-            ii, jj, kk = i + turn // 9 - 1, j + turn // 3 % 3 - 1, k + turn % 3 - 1
-            crossing = np.int64(0)
-            if ii < 0 or ii >= n0:
-                crossing += -1 if ii < 0 else 1
-                ii %= n0
-            if jj < 0 or jj >= n1:
-                crossing += -_CODE if jj < 0 else _CODE
-                jj %= n1
-            if kk < 0 or kk >= n2:
-                crossing += -_CODE * _CODE if kk < 0 else _CODE * _CODE
-                kk %= n2
-            neighbor = (ii * n1 + jj) * n2 + kk
+            neighbor, crossing = neighbor_of(i, j, k, turn, shape)
             if parent[neighbor] < 0 or (neighbor == point and crossing == 0):
                 continue
             reached = _join(forest, loops, point, neighbor, crossing)
             if reached > best:
-                root, _ = _find(parent, forest[1], point)
+                root, _ = find(parent, forest[1], point)
                 for level in range(best, reached):
                     critical[level] = point
                     for n in range(level + 1):

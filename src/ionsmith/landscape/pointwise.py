@@ -9,7 +9,7 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-from ionsmith.landscape.kernels import CORE, _find
+from ionsmith.landscape.kernels import CORE, find, neighbor_of
 
 NONE, MORSE, COULOMB = 0, 1, 2
 
@@ -77,7 +77,6 @@ def watershed(order: Any, values: Any, shape: Any, depth: float) -> Any:
     """
     n0, n1, n2 = shape
     total = n0 * n1 * n2
-    step = np.int64(1 << 20)
     parent = np.full(total, -1, np.int64)  # points to another point of the same basin, roots are minima
     offset = np.zeros(total, np.int64)
     roots = np.empty(27, np.int64)
@@ -88,21 +87,10 @@ def watershed(order: Any, values: Any, shape: Any, depth: float) -> Any:
         found = 0
         lowest = -1
         for turn in range(27):
-            ii, jj, kk = i + turn // 9 - 1, j + turn // 3 % 3 - 1, k + turn % 3 - 1
-            crossing = np.int64(0)
-            if ii < 0 or ii >= n0:
-                crossing += -1 if ii < 0 else 1
-                ii %= n0
-            if jj < 0 or jj >= n1:
-                crossing += -step if jj < 0 else step
-                jj %= n1
-            if kk < 0 or kk >= n2:
-                crossing += -step * step if kk < 0 else step * step
-                kk %= n2
-            neighbor = (ii * n1 + jj) * n2 + kk
+            neighbor, crossing = neighbor_of(i, j, k, turn, shape)
             if turn == 13 or neighbor == point or parent[neighbor] < 0:
                 continue
-            root, there = _find(parent, offset, neighbor)
+            root, there = find(parent, offset, neighbor)
             roots[found] = root
             cells[found] = crossing + there
             if lowest < 0 or values[neighbor] < values[lowest]:
@@ -116,8 +104,8 @@ def watershed(order: Any, values: Any, shape: Any, depth: float) -> Any:
         parent[point] = mine
         offset[point] = cells[best]
         for f in range(found):
-            other, there = _find(parent, offset, roots[f])
-            mine, here = _find(parent, offset, point)
+            other, there = find(parent, offset, roots[f])
+            mine, here = find(parent, offset, point)
             if other == mine:
                 continue
             shift = cells[f] + there - here  # cell of the other minimum as seen from this one
@@ -126,7 +114,7 @@ def watershed(order: Any, values: Any, shape: Any, depth: float) -> Any:
                 parent[high] = low
                 offset[high] = -shift if high == other else shift
     for point in order:
-        root, there = _find(parent, offset, point)
+        root, there = find(parent, offset, point)
         if root != point:
             parent[point] = root
             offset[point] = there
