@@ -104,7 +104,7 @@ class GridSurface:
     """
 
     field: EnergyField
-    ceiling: float = 4.0
+    ceiling: float = 10.0
 
     @property
     def lattice(self) -> FloatArray:
