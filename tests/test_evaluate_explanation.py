@@ -16,13 +16,15 @@ from ionsmith.evaluate.explanation import (
     Background,
     Deletion,
     deletion_test,
+    explain_by_atoms,
     explain_prediction,
     family_background,
     make_game,
 )
+from ionsmith.evaluate.memory import known_materials, what_was_seen
 from ionsmith.evaluate.parts import CELL, hybrid, part_names, parts_of
 from ionsmith.represent.electrolyte import ElectrolyteFeatures
-from ionsmith.testing import formula, measured, rock_salt
+from ionsmith.testing import formula, measured, rock_salt, without_lithium
 
 QUANTITY = "log10_conductivity"
 
@@ -222,6 +224,42 @@ def test_what_cannot_be_explained_is_refused():
         make_game(Crystals(), rock_salt(), Background("one", (formula("LiF"),)))
     with pytest.raises(InputError, match="call fit first"):
         RidgeBaseline(ElectrolyteFeatures()).predict_described(np.zeros((1, 3)))
+
+
+class Graph:
+    """A graph model: tells what each kind of atom adds."""
+
+    name, quantity, kinds, fingerprint = "graph", "band_gap", frozenset({Kind.CRYSTAL}), "1"
+    atoms = ({"element": "F", "count": 4, "effect": 2.5}, {"element": "Li", "count": 1, "effect": -0.5})
+
+    def predict(self, candidates):
+        n = len(candidates)
+        return Prediction(np.full(n, 9.0), np.full(n, 0.5), np.ones(n, dtype=bool))
+
+    def explain(self, candidate):
+        known = [{"formula": "LiF", "value": 8.9, "distance": 0.0}, {"formula": "LiF", "value": 8.7, "distance": 0.1}]
+        return {"neighbours": known, "atoms": list(self.atoms), "in_training": False}
+
+
+def test_a_graph_model_is_explained_by_its_atoms(monkeypatch):
+    found = explain_by_atoms(Graph(), rock_salt())
+    assert found["sentence"] == (
+        "Predicted 9 eV; raised by F (x4) (+2.5), lowered by Li (-0.5), against these atoms left out. "
+        "Nearest known: LiF (8.9 eV)."
+    )
+    assert len(found["atoms"]) == 2
+    monkeypatch.setattr(Graph, "atoms", ())
+    assert "no atom moves the prediction" in explain_by_atoms(Graph(), rock_salt())["sentence"]
+    with pytest.raises(InputError, match="tells about atoms"):
+        explain_by_atoms(Told(), formula("LiF"))
+
+
+def test_a_model_that_only_explains_is_asked_row_by_row():
+    seen = what_was_seen(Graph(), [measured(c, "band_gap", 8.0) for c in (rock_salt(), without_lithium())])
+    assert seen.formula.tolist() == [True, False]
+    assert (seen.told, seen.training_rows) == (True, 0)
+    assert [item.value for item in known_materials(Graph(), rock_salt(), 1)] == [8.9]
+    assert known_materials(RidgeBaseline(ElectrolyteFeatures()), rock_salt(), 1) == []
 
 
 # deletion

@@ -14,9 +14,9 @@ import numpy as np
 
 from ionsmith import __version__
 from ionsmith.core.errors import InputError
-from ionsmith.core.protocols import PropertyModel
+from ionsmith.core.protocols import Explainer, PropertyModel
 from ionsmith.core.quantities import suggestion
-from ionsmith.core.records import Outcome, Value
+from ionsmith.core.records import Candidate, Kind, Outcome, Value
 from ionsmith.core.registry import lookup, registered
 from ionsmith.core.results import Row, RunResult
 from ionsmith.data.library import load_library
@@ -24,8 +24,7 @@ from ionsmith.data.matbench import load_matbench
 from ionsmith.data.materials_project import load_materials_project
 from ionsmith.data.obelix import load_obelix
 from ionsmith.evaluate.assess import Assessment, assess_refit, assess_shipped, document
-from ionsmith.evaluate.explanation import explain_prediction, family_background
-from ionsmith.evaluate.memory import Remembers
+from ionsmith.evaluate.explanation import explain_by_atoms, explain_prediction, family_background
 from ionsmith.evaluate.table import Table, read_table, with_quantity
 from ionsmith.report.evaluation import write_evaluation
 
@@ -103,19 +102,23 @@ def _explained(row: Row, models: Mapping[str, PropertyModel]) -> Row:
     candidate, found = row.outcome.candidate, {}
     for value in row.outcome.values.values():
         model = models.get(value.method)
-        if model is None or candidate.kind not in model.kinds or not isinstance(model, Remembers):
+        if model is None or candidate.kind not in model.kinds or not isinstance(model, Explainer):
             continue
         try:
-            background = family_background(model, candidate)
-            found[value.method] = explain_prediction(
-                model, candidate, background, np.random.default_rng(0)
-            ).document()
+            found[value.method] = _reasons(model, candidate)
         except InputError as error:
             found[value.method] = {"sentence": f"No explanation: {error}"}
     if not found:
         return row
     details = {**row.outcome.details, "explanation": found}
     return replace(row, outcome=replace(row.outcome, details=details))
+
+
+def _reasons(model: PropertyModel, candidate: Candidate) -> dict[str, Any]:
+    if Kind.COMPOSITION not in model.kinds:
+        return explain_by_atoms(model, candidate)
+    background = family_background(model, candidate)
+    return explain_prediction(model, candidate, background, np.random.default_rng(0)).document()
 
 
 def _model(name: str, quantity: str) -> tuple[Callable[[], PropertyModel], PropertyModel]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from pymatgen.core import Composition
 
 from ionsmith.core.errors import InputError
-from ionsmith.core.protocols import PropertyModel, Rng
+from ionsmith.core.protocols import Explainer, PropertyModel, Rng
 from ionsmith.core.quantities import QUANTITIES
 from ionsmith.core.records import BoolArray, Candidate, FloatArray, Kind, Origin
 from ionsmith.evaluate.attribution import Game, Shares, remembered, shapley
-from ionsmith.evaluate.memory import Remembers
+from ionsmith.evaluate.memory import Known, known_materials
 from ionsmith.evaluate.parts import hybrid, part_names, parts_of
 
 BACKGROUND = 10
@@ -76,7 +76,7 @@ class Explanation:
     background: str
     names: tuple[str, ...]
     shares: Shares
-    neighbours: tuple[Mapping[str, Any], ...] = ()
+    neighbours: tuple[Known, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return everything JSON-ready, largest share first."""
@@ -97,19 +97,17 @@ class Explanation:
             "explained": round(self.shares.full, 4),
             "unit": QUANTITIES[self.quantity].unit,
             "effects": effects[: 2 * _TOLD + 4],
-            "neighbours": [dict(item) for item in self.neighbours],
+            "neighbours": [asdict(item) for item in self.neighbours],
         }
 
     def sentence(self) -> str:
         """Return the prediction and its main reasons as one readable sentence."""
-        unit = QUANTITIES[self.quantity].unit
         head = f"Predicted {_said(self.quantity, self.mean)}"
         raised, lowered = (self._reasons(sign) for sign in (1.0, -1.0))
         why = [f"{word} by {text}" for word, text in (("raised", raised), ("lowered", lowered)) if text]
         reasons = f"; {', '.join(why)}" if why else "; nothing in it moves the prediction"
         against = f", against {self.background} ({_said(self.quantity, self.shares.base)})"
-        near = "; ".join(_near(item, unit) for item in self.neighbours[:_TOLD])
-        return f"{head}{reasons}{against}{f'. Nearest known: {near}' if near else ''}."
+        return f"{head}{reasons}{against}{_nearest_text(self.neighbours, self.quantity)}."
 
     def _reasons(self, sign: float) -> str:
         values = sign * self.shares.values
@@ -150,6 +148,35 @@ def explain_prediction(
     )
 
 
+def explain_by_atoms(model: PropertyModel, candidate: Candidate) -> dict[str, Any]:
+    """Return the reasons of a graph model, which says itself what each kind of atom adds, JSON-ready.
+
+    Args:
+        model: fitted; its ``explain`` gives ``atoms`` with ``element``, ``count`` and ``effect``, largest first.
+        candidate: a crystal that it reads.
+
+    Raises:
+        InputError: the model tells nothing about atoms.
+    """
+    told = model.explain(candidate).get("atoms") if isinstance(model, Explainer) else None
+    if told is None:
+        raise InputError(f"{model.name}: expected a model that reads compositions or tells about atoms")
+    answer = model.predict([candidate])
+    reasons = []
+    for word, sign in (("raised", 1.0), ("lowered", -1.0)):
+        mine = [atom for atom in told if sign * float(atom["effect"]) > 0.0][:_TOLD]
+        names = ", ".join(f"{_times(atom)} ({float(atom['effect']):+.2g})" for atom in mine)
+        reasons += [f"{word} by {names}"] if names else []
+    why = f"; {', '.join(reasons)}, against these atoms left out" if reasons else "; no atom moves the prediction"
+    near = _nearest_text(_neighbours(model, candidate), model.quantity)
+    head = f"Predicted {_said(model.quantity, float(answer.mean[0]))}"
+    return {"sentence": f"{head}{why}{near}.", "atoms": list(told)}
+
+
+def _times(atom: Mapping[str, Any]) -> str:
+    return f"{atom['element']} (x{atom['count']})" if int(atom["count"]) > 1 else str(atom["element"])
+
+
 def make_game(model: PropertyModel, candidate: Candidate, background: Background) -> tuple[tuple[str, ...], Game]:
     """Return the players' names and the value of any coalition of them.
 
@@ -168,7 +195,7 @@ def make_game(model: PropertyModel, candidate: Candidate, background: Background
     return names, remembered(game)
 
 
-def family_background(model: Remembers, candidate: Candidate) -> Background:
+def family_background(model: PropertyModel, candidate: Candidate) -> Background:
     """Return materials of the candidate's family from what the model learnt, nearest first, the candidate left out.
 
     The family is that of the nearest material (the candidate's own, if the source states one that was learnt).
@@ -181,22 +208,18 @@ def family_background(model: Remembers, candidate: Candidate) -> Background:
     Raises:
         InputError: nothing else was learnt.
     """
-    told = model.neighbours(candidate, _EVERYTHING)
+    told = known_materials(model, candidate, _EVERYTHING)
     known = [item for item in told if item.formula != candidate.formula]
     if not known:
         raise InputError(f"{candidate.formula}: expected other materials to compare with, got none")
-    families = {_family(item) for item in told}
+    families = {item.family for item in told}
     stated = str(candidate.source.facts.get("family") or "")
-    family = stated if stated in families else _family(told[0])
-    chosen = [item for item in known if family and _family(item) == family]
+    family = stated if stated in families else told[0].family
+    chosen = [item for item in known if family and item.family == family]
     enough = len({item.formula for item in chosen}) >= _FEWEST_OF_FAMILY
     formulas = tuple(dict.fromkeys(item.formula for item in (chosen if enough else known)))[:BACKGROUND]
     name = f"the mean of {len(formulas)} {family} materials" if enough else f"its {len(formulas)} nearest materials"
     return Background(name, tuple(_from_formula(formula) for formula in formulas))
-
-
-def _family(item: Any) -> str:
-    return str(getattr(item, "family", "") or "")
 
 
 def _from_formula(formula: str) -> Candidate:
@@ -228,16 +251,13 @@ def _by_parts(model: PropertyModel, candidate: Candidate, background: Background
     return part_names(mine), game
 
 
-def _neighbours(model: PropertyModel, candidate: Candidate) -> list[dict[str, Any]]:
-    if not isinstance(model, Remembers):
-        return []
-    found: list[dict[str, Any]] = []
-    for item in model.neighbours(candidate, 10 * _TOLD):
-        value = getattr(item, "measured", None)
-        if value is not None and str(item.formula) not in {other["formula"] for other in found}:
-            bound = str(getattr(item, "bound", "exact"))
-            found.append({"formula": str(item.formula), "value": float(value), "bound": bound, "doi": str(item.doi)})
-    return found[:_TOLD]
+def _neighbours(model: PropertyModel, candidate: Candidate) -> list[Known]:
+    """Return the nearest materials with a value, each formula once."""
+    found: dict[str, Known] = {}
+    for item in known_materials(model, candidate, 10 * _TOLD):
+        if item.value is not None:
+            found.setdefault(item.formula, item)
+    return list(found.values())[:_TOLD]
 
 
 def _said(name: str, value: float) -> str:
@@ -247,12 +267,15 @@ def _said(name: str, value: float) -> str:
     return f"{value:.3g} {unit}"
 
 
-def _near(item: Mapping[str, Any], unit: str) -> str:
-    sign = {"upper": "at most ", "lower": "at least "}.get(str(item["bound"]), "")
-    value = item["value"]
-    text = f"{10.0**value:.1e} {unit.removeprefix('log10 ')}" if unit.startswith("log10 ") else f"{value:.3g} {unit}"
-    doi = f", doi {item['doi']}" if item["doi"] else ""
-    return f"{item['formula']} ({sign}{text}{doi})"
+def _nearest_text(items: Sequence[Known], name: str) -> str:
+    near = "; ".join(_near(item, name) for item in items[:_TOLD])
+    return f". Nearest known: {near}" if near else ""
+
+
+def _near(item: Known, name: str) -> str:
+    sign = {"upper": "at most ", "lower": "at least "}.get(item.bound, "")
+    doi = f", doi {item.doi}" if item.doi else ""
+    return f"{item.formula} ({sign}{_said(name, item.value or 0.0)}{doi})"
 
 
 # deletion test
