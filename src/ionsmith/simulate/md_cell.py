@@ -14,6 +14,7 @@ from ionsmith.core.records import FloatArray
 from ionsmith.simulate.potentials import no_answer, potential
 
 _MOST = 64  # cells
+_COMPARED = 60  # superlattices of one size of which the widest is taken
 
 
 def supercell_matrix(structure: Structure, minimum: float) -> NDArray[np.int64]:
@@ -34,11 +35,24 @@ def supercell_matrix(structure: Structure, minimum: float) -> NDArray[np.int64]:
     """
     cell = np.asarray(structure.lattice.matrix, dtype=float)
     first = max(1, int(np.ceil(minimum**3 / (np.sqrt(2.0) * abs(float(np.linalg.det(cell)))) - 1e-6)))
+    short = _short_vectors(cell, minimum - 1e-3)
     for size in range(first, _MOST + 1):
-        best = max((_reduced(form, cell) for form in _normal_forms(size)), key=lambda entry: round(entry[0], 4))
-        if best[0] >= minimum - 1e-3:
-            return best[1]
+        forms = np.array(list(_normal_forms(size)))
+        # a superlattice is wide enough when no short vector of the crystal belongs to it
+        places = np.einsum("ki,mij->mkj", short, np.linalg.inv(forms))
+        held = (np.abs(places - np.round(places)) < 1e-6).all(axis=2).any(axis=1)
+        if not held.all():
+            wide = [_reduced(form, cell) for form in forms[~held][:_COMPARED]]
+            return max(wide, key=lambda entry: round(entry[0], 4))[1]
     raise PhysicsError(f"no supercell of up to {_MOST} cells keeps images {minimum:g} angstrom apart")
+
+
+def _short_vectors(cell: FloatArray, limit: float) -> NDArray[np.int64]:
+    """Lattice vectors shorter than a limit, one of each pair v and -v; shape (k, 3)."""
+    reach = np.ceil(limit * np.linalg.norm(np.linalg.inv(cell), axis=0)).astype(int)
+    grid = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in reach), indexing="ij"), -1).reshape(-1, 3)
+    half = grid[len(grid) // 2 + 1 :]
+    return np.asarray(half[np.linalg.norm(half @ cell, axis=1) < limit], dtype=np.int64)
 
 
 def _normal_forms(size: int) -> Iterator[NDArray[np.int64]]:
@@ -46,7 +60,7 @@ def _normal_forms(size: int) -> Iterator[NDArray[np.int64]]:
         for c in (d for d in range(1, size // a + 1) if (size // a) % d == 0):
             f = size // (a * c)
             for b, d, e in itertools.product(range(c), range(f), range(f)):
-                yield np.array([[a, 0, 0], [b, c, 0], [d, e, f]], dtype=np.int64).T
+                yield np.array([[a, b, d], [0, c, e], [0, 0, f]], dtype=np.int64)
 
 
 def _reduced(form: NDArray[np.int64], cell: FloatArray) -> tuple[float, NDArray[np.int64]]:

@@ -1,0 +1,159 @@
+"""Migration barriers of lithium compounds beside published DFT barriers; results are kept in a folder."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pymatgen.core import Structure
+
+from ionsmith.core.records import Candidate, Kind, Origin
+from ionsmith.data.library import load_library
+from ionsmith.data.materials_project import CARD as STRUCTURES
+from ionsmith.data.migration import load_barriers
+from ionsmith.simulate.neb import MigrationBarrier
+
+# published system, structure (library name or Materials Project id), and elements to exchange before relaxation.
+# The rule for the path, fixed before any barrier was computed: a compound with one published path is compared with
+# the lowest barrier that percolates in one dimension.
+# Structures that we do not hold are made by exchanging elements in one of the same type: olivine from LiInSiO4,
+# R-3m layers from LiTiS2, NASICON from LiTi2(PO4)3, antiperovskite from Li3OCl; then cell and atoms are relaxed.
+OLIVINE, LAYERS, NASICON, ANTIPEROVSKITE = "mp-7205", "mp-1001784", "library:ltp", "library:li3ocl"
+CASES = (
+    ("Li3OCl_1", ANTIPEROVSKITE, {}),
+    ("LiCoO2_1", LAYERS, {"Ti": "Co", "S": "O"}),
+    ("LiGe2P3O12", "library:lgp", {}),
+    ("LiTi2P3O12", NASICON, {}),
+    ("LiMn2O4", "mp-22584", {}),
+    ("LiInSiO4", OLIVINE, {}),
+    ("LiTiS2", "mp-755414", {}),
+    ("O-LiFePO4", OLIVINE, {"In": "Fe", "Si": "P"}),
+    ("LiNiO2_1", LAYERS, {"Ti": "Ni", "S": "O"}),
+    ("Li3OBr_1", ANTIPEROVSKITE, {"Cl": "Br"}),
+    ("LiCo2O4", "mp-25383", {}),
+    ("LiMgPO4", OLIVINE, {"In": "Mg", "Si": "P"}),
+    ("LiZr2P3O12", NASICON, {"Ti": "Zr"}),
+    ("LiScSiO4", OLIVINE, {"In": "Sc"}),
+    ("LiNi2O4", "mp-25383", {"Co": "Ni"}),
+    ("LiCoS2", "mp-1176776", {}),
+    ("LiInGeO4", OLIVINE, {"Si": "Ge"}),
+    ("Li3OI", ANTIPEROVSKITE, {"Cl": "I"}),
+    ("LiSn2P3O12", "mp-554917", {}),
+    ("LiScGeO4", OLIVINE, {"In": "Sc", "Si": "Ge"}),
+    ("O-LiMnPO4", OLIVINE, {"In": "Mn", "Si": "P"}),
+    ("LiVPO4F_P-1", "mp-25423", {}),
+)
+
+
+def structures() -> dict[str, Structure]:
+    import gzip
+
+    found = {c.source.locator: c.structure for c in load_library()}
+    wanted = {place for _, place, _ in CASES}
+    for name in STRUCTURES.files:
+        with gzip.open(STRUCTURES.path(name), "rt", encoding="utf-8") as file:
+            for line in file:
+                row = json.loads(line)
+                if row["material_id"] in wanted and row["material_id"] not in found:
+                    lattice = [row[k] for k in ("a", "b", "c", "alpha", "beta", "gamma")]
+                    found[row["material_id"]] = _structure(lattice, row)
+    return found
+
+
+def _structure(lattice: list[float], row: dict[str, object]) -> Structure:
+    from pymatgen.core import Lattice
+
+    return Structure(Lattice.from_parameters(*lattice), row["species"], row["frac_coords"])
+
+
+def compute(folder: Path, only: list[str], **settings: Any) -> None:
+    crystals = structures()
+    simulator = MigrationBarrier(scratch=str(folder / "work"), **settings)
+    for system, place, exchange in CASES:
+        target = folder / f"{system}.json"
+        if target.exists() or (only and system not in only):
+            continue
+        structure = crystals[place].copy()
+        structure.replace_species(exchange)
+        begun = time.perf_counter()
+        outcome = simulator.run(Candidate(Kind.CRYSTAL, structure, Origin("benchmark", f"{place}:{system}")))
+        spent = time.perf_counter() - begun
+        details = {k: v for k, v in outcome.details.items() if k != "files"}
+        record = {"status": outcome.status.value, "note": outcome.note, "seconds": spent, "details": details}
+        target.write_text(json.dumps(record))
+        print(system, record["status"], details.get("barriers_eV"), f"{spent:.0f} s", record["note"], flush=True)
+
+
+def table(folder: Path) -> None:
+    published = {b.system: b for b in load_barriers()}
+    print(
+        "| system | structure | hop, A | atoms | ours 1-D, eV | 2-D | 3-D | DFT | MACE (published) | seconds | note |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    errors, theirs, pairs = [], [], []
+    for system, place, exchange in CASES:
+        target = folder / f"{system}.json"
+        if not target.exists():
+            continue
+        record, known = json.loads(target.read_text()), published[system]
+        barriers = record["details"].get("barriers_eV", {})
+        hops = record["details"].get("hops", [])
+        lengths = ", ".join(f"{h['length_A']:.2f}" for h in hops)
+        origin = place.removeprefix("library:") + "".join(f", {a} for {b}" for b, a in exchange.items())
+        cells = [f"{barriers[d]:.3f}" if d in barriers else "-" for d in ("1d", "2d", "3d")]
+        atoms = record["details"].get("supercell_atoms", "-")
+        mace = "-" if known.mace is None else f"{known.mace:.3f}"
+        print(
+            f"| {system} | {origin} | {lengths} | {atoms} | {' | '.join(cells)} | {known.barrier:.3f} | {mace} | "
+            f"{record['seconds']:.0f} | {record['note']} |"
+        )
+        if "1d" in barriers:
+            errors.append(barriers["1d"] - known.barrier)
+            theirs.append(np.nan if known.mace is None else known.mace - known.barrier)
+            pairs.append((barriers["1d"], known.barrier))
+    e, m = np.array(errors), np.array(theirs)
+    print(
+        f"\n{len(e)} compounds with an answer: mean absolute error {np.abs(e).mean():.3f} eV, median "
+        f"{np.median(np.abs(e)):.3f}, mean error {e.mean():+.3f}, root mean square {np.sqrt((e**2).mean()):.3f}; "
+        f"MACE of the publication on the same rows: {np.nanmean(np.abs(m)):.3f}"
+    )
+    _corrected(np.array(pairs))
+
+
+def _corrected(pairs: np.ndarray) -> None:
+    """Leave-one-compound-out: a single factor fitted on the others, applied to the one left out."""
+    ours, known = pairs.T
+    left = [
+        abs(
+            ours[n] * float((np.delete(ours, n) @ np.delete(known, n)) / (np.delete(ours, n) @ np.delete(ours, n)))
+            - known[n]
+        )
+        for n in range(len(ours))
+    ]
+    same = [abs(np.delete(known, n).mean() - known[n]) for n in range(len(ours))]
+    print(
+        f"one factor fitted on the other compounds each time: mean absolute error {np.mean(left):.3f} eV; "
+        f"the mean of the others as answer: {np.mean(same):.3f} eV"
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="results and checkpoints; finished compounds are not repeated")
+    parser.add_argument("--potential", default="chgnet", help="as in the Spec")
+    parser.add_argument("--distance", type=float, default=3.7, help="longest hop, angstrom (raised to percolate)")
+    parser.add_argument("--min-length", type=float, default=7.5, help="vacancy to its image, angstrom")
+    parser.add_argument("--only", nargs="*", default=[], help="published systems to compute")
+    parser.add_argument("--table", action="store_true", help="only print what is finished")
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    options.folder.mkdir(parents=True, exist_ok=True)
+    if not options.table:
+        settings = {"potential": options.potential, "distance": options.distance, "min_length": options.min_length}
+        compute(options.folder, options.only, **settings)
+    table(options.folder)

@@ -1,0 +1,60 @@
+"""Migration barriers: the energy along every distinct hop, and a table of hops."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ionsmith.core.results import Row
+from ionsmith.report.panels import Panel
+from ionsmith.report.style import dress
+
+USES = ("hops", "failed", "barriers_eV", "supercell_atoms", "image_distance_A")
+
+
+def panel(details: Mapping[str, Any], row: Row) -> Panel | None:
+    """Return the picture of the bands, or None where there is none.
+
+    Args:
+        details: of the stage ``neb``, see :class:`ionsmith.simulate.neb.MigrationBarrier`.
+        row: the finished row.
+    """
+    hops = details.get("hops")
+    if not hops:
+        return None
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for number, hop in enumerate(hops, start=1):
+        way = [share * hop["length_A"] for share in hop["coordinate"]]
+        name = f"{number}: {hop['length_A']:.2f} Å"
+        figure.add_trace(
+            go.Scatter(x=way, y=hop["energies_eV"], mode="lines+markers", name=name, line_shape="spline")
+        )
+    dress(figure)
+    figure.update_layout(xaxis_title="Way of the ion, Å", yaxis_title="Energy, eV")
+    return Panel("Migration barriers (nudged elastic bands)", _words(details), (figure,), _HEADER, _rows(hops))
+
+
+_COLUMNS = ("forward_eV", "backward_eV", "force_eV_A")
+_HEADER = ("Hop", "Length, Å", "Alike", "Forward, eV", "Backward, eV", "Largest force, eV/Å")
+
+
+def _words(details: Mapping[str, Any]) -> str:
+    barriers = details.get("barriers_eV", {})
+    levels = ", ".join(
+        f"{energy:.2f} eV in {name[0]} dimension{'s' if name[0] != '1' else ''}" for name, energy in barriers.items()
+    )
+    failed = len(details.get("failed", ()))
+    missing = f" {failed} distinct hops gave no answer, so the barrier is an upper limit." if failed else ""
+    return (
+        f"Energy along every symmetry-distinct vacancy hop, above its start. The hops percolate at {levels}; the "
+        f"vacancy is neutral, in a cell of {details.get('supercell_atoms', '?')} atoms.{missing}"
+    )
+
+
+def _rows(hops: list[Mapping[str, Any]]) -> tuple[tuple[str | float, ...], ...]:
+    return tuple(
+        (str(n), f"{h['length_A']:.2f}", str(h["count"]), *(f"{h[key]:.3f}" for key in _COLUMNS))
+        for n, h in enumerate(hops, start=1)
+    )
