@@ -23,7 +23,7 @@ from ionsmith.core.records import (
     Value,
     unreadable,
 )
-from ionsmith.core.results import Row, RunResult, StageCount
+from ionsmith.core.results import Row, RunResult, StageCount, conventional_formula
 from ionsmith.testing import antifluorite, formula, rock_salt
 
 
@@ -183,3 +183,19 @@ def test_document_has_the_agreed_shape():
 )
 def test_formulas_are_written_as_a_chemist_would(cell, written):
     assert formula(cell).formula == written
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("Li10Ge(PS6)2", "Li10GeP2S12"),
+        ("LiTi2(PO4)3", "LiTi2(PO4)3"),
+        ("Li6Si(ClO2)2", "Li6SiCl2O4"),
+        ("Li2(NiO2)3", "Li2Ni3O6"),
+        ("La0.5(TiO1.5)2", "La0.5Ti2O3"),
+        ("Mg(HO)2", "Mg(HO)2"),
+        ("", ""),
+    ],
+)
+def test_brackets_hold_real_groups_only(given, wanted):
+    assert conventional_formula(given) == wanted

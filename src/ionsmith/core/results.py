@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,11 @@ from ionsmith.core.quantities import QUANTITIES
 from ionsmith.core.records import Bound, Outcome, Value
 
 SCHEMA = 1
+_GROUPS = frozenset(
+    "PO4 PO3 P2O7 SO4 SO3 SiO4 SiO3 Si2O7 GeO4 BO3 BO2 B4O7 CO3 C2O4 NO3 NO2 ClO4 ClO3 IO3 VO4 VO3 AsO4 SeO4 SeO3 TeO4 "
+    "TeO3 CrO4 Cr2O7 MnO4 MoO4 WO4 AlO2 HO BH4 AlH4 NH2 H2N NH4 BF4 PF6 AsF6 SbF6 AlF4 SiF6 AlCl4 PS4 SiS4 GeS4 SnS4 "
+    "AsS4 SbS4 CN SCN".split()
+)
 LEDGER_FILE = "ledger.db"
 """Name of the ledger in a run folder; a folder that holds one is a run."""
 
@@ -58,8 +64,27 @@ class Row:
 
     @property
     def formula(self) -> str:
-        """Formula of the material as it was read."""
-        return self.read_as or self.outcome.candidate.formula
+        """Formula of the material as it was read, as a chemist writes it."""
+        return conventional_formula(self.read_as or self.outcome.candidate.formula)
+
+
+def conventional_formula(formula: str) -> str:
+    """Return a formula whose brackets hold real groups only: LiTi2(PO4)3, but Li10GeP2S12 for Li10Ge(PS6)2.
+
+    pymatgen brackets whatever has a common factor; the groups that stay are the common polyanions.
+
+    Args:
+        formula: reduced formula.
+    """
+
+    def opened(match: re.Match[str]) -> str:
+        group, factor = match.group(1), int(match.group(2) or 1)
+        if group in _GROUPS:
+            return match.group(0)
+        parts = re.findall(r"([A-Z][a-z]?)(\d*\.?\d*)", group)
+        return "".join(f"{symbol}{float(amount or 1) * factor:g}" for symbol, amount in parts)
+
+    return re.sub(r"\(([^()]*)\)(\d*)", opened, formula)
 
 
 @dataclass(frozen=True)
