@@ -11,10 +11,9 @@ from ionsmith.core.quantities import QUANTITIES
 from ionsmith.core.records import Bound, Outcome, Value
 
 SCHEMA = 1
-_GROUPS = frozenset(
-    "PO4 PO3 P2O7 SO4 SO3 SiO4 SiO3 Si2O7 GeO4 BO3 BO2 B4O7 CO3 C2O4 NO3 NO2 ClO4 ClO3 IO3 VO4 VO3 AsO4 SeO4 SeO3 TeO4 "
-    "TeO3 CrO4 Cr2O7 MnO4 MoO4 WO4 AlO2 HO BH4 AlH4 NH2 H2N NH4 BF4 PF6 AsF6 SbF6 AlF4 SiF6 AlCl4 PS4 SiS4 GeS4 SnS4 "
-    "AsS4 SbS4 CN SCN".split()
+_GROUPS = re.compile(
+    r"(P|S|V|As|Se|Te|Si|Ge|Cl|Cr|Mn|Mo|W)O4|(P|S|B|C|N|V|I|Cl|Se|Te|Si)O3|(B|N|Al)O2|(P|Si|Cr)2O7|B4O7|C2O4|HO|SCN|CN"
+    r"|(B|Al|N)H4|NH2|H2N|(P|Si|Ge|Sn|As|Sb)S4|(B|Al)F4|(P|As|Sb|Si)F6|AlCl4"
 )
 LEDGER_FILE = "ledger.db"
 """Name of the ledger in a run folder; a folder that holds one is a run."""
@@ -79,7 +78,7 @@ def conventional_formula(formula: str) -> str:
 
     def opened(match: re.Match[str]) -> str:
         group, factor = match.group(1), int(match.group(2) or 1)
-        if group in _GROUPS:
+        if _GROUPS.fullmatch(group):
             return match.group(0)
         parts = re.findall(r"([A-Z][a-z]?)(\d*\.?\d*)", group)
         return "".join(f"{symbol}{float(amount or 1) * factor:g}" for symbol, amount in parts)
