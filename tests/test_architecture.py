@@ -14,7 +14,7 @@ LEVELS = (
     {"io", "data", "represent", "objective", "landscape", "learn", "thermodynamics"},
     {"predict", "simulate", "generate"},
     {"campaign", "evaluate", "report"},
-    {"recipes", "assessment", "studies", "web", "testing"},
+    {"recipes", "assessment", "training", "studies", "web", "testing"},
     {"cli", "cli_assessment", "progress", "__main__"},
 )
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}

@@ -1,0 +1,66 @@
+"""Why a transfer model says what it says: the nearest training materials, and what each kind of atom adds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pymatgen.core import Element
+
+from ionsmith.learn.network import Crowd
+from ionsmith.predict.transfer_head import Head
+from ionsmith.predict.transfer_views import fingerprints
+from ionsmith.represent.chgnet import CrystalView
+
+
+def nearest_known(head: Head, crowd: Crowd, column: int, k: int) -> list[dict[str, Any]]:
+    """Return the nearest training materials, nearest first: ``formula``, ``locator``, ``value`` and ``distance``.
+
+    Args:
+        head: fitted.
+        crowd: one crystal.
+        column: of the target.
+        k: how many.
+    """
+    count = min(k, len(head.told))
+    rows, distances = head.neighbourhood.nearest(fingerprints(crowd), count)
+    found = []
+    for row, distance in zip(rows[0].tolist(), distances[0].tolist(), strict=True):
+        formula, locator, values = head.told[row]
+        known: dict[str, Any] = {"formula": formula, "locator": locator, "distance": round(distance, 3)}
+        if values[column] is not None:
+            known["value"] = round(float(values[column]), 4)
+        found.append(known)
+    return found
+
+
+def atom_effects(head: Head, crowd: Crowd, view: CrystalView, column: int) -> list[dict[str, Any]]:
+    """Return what each kind of atom adds, largest effect first: ``element``, ``count``, ``sites`` and ``effect``.
+
+    The effect is the prediction minus the prediction with these atoms left out of the pooled features (features of
+    the crystal as a whole stay), in the unit of what the network learns. Atoms that symmetry makes the same are one
+    kind; a crystal with one kind of atom has no effects to tell apart.
+
+    Args:
+        head: fitted.
+        crowd: one crystal, made of ``view``.
+        view: of the same crystal.
+        column: of the target.
+    """
+    if len(crowd.atoms) < 2:
+        return []
+    whole = float(head.ensemble.predict(crowd).mean(axis=0)[0, column])
+    without = head.ensemble.without_each_atom(crowd)[:, column]
+    label = view.alike()
+    effects = []
+    for kind, left in enumerate(without.tolist()):
+        sites = np.flatnonzero(label == kind)
+        effects.append(
+            {
+                "element": str(Element.from_Z(int(view.numbers[sites[0]])).symbol),
+                "count": len(sites),
+                "sites": sites.tolist(),
+                "effect": round(whole - left, 5),
+            }
+        )
+    return sorted(effects, key=lambda effect: -abs(float(effect["effect"])))
