@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from ionsmith import assessment
 from ionsmith.cli import app
-from ionsmith.core.errors import InputError
+from ionsmith.core.errors import DataError, InputError
 from ionsmith.core.records import Bound, Candidate, Kind, Origin, Outcome, Value
 from ionsmith.evaluate import metrics, summary
 from ionsmith.evaluate.assess import Assessment, assess_refit, assess_shipped, document
@@ -379,3 +379,27 @@ def test_the_test_rows_of_obelix_are_unseen_but_for_seven():
     found = assessment.evaluate("conductivity", assessment.EvaluationOptions("obelix:test"))
     assert found["shipped"]["seen"]["rows"] < 15
     assert found["shipped"]["unseen"]["figures"]["mean_absolute_error"]["value"] < 1.5
+
+
+@pytest.mark.mirror
+@pytest.mark.parametrize(
+    ("name", "quantity", "rows"),
+    [
+        ("activation_energies", "activation_energy", 371),
+        ("kang2023", QUANTITY, 328),
+        ("liverpool:room_temperature", QUANTITY, 465),
+        ("mp_by_formula:shear_modulus", "shear_modulus", 6184),
+    ],
+)
+def test_data_sets_are_found_by_name(name, quantity, rows):
+    table = with_quantity(name, quantity, assessment.DATA_SETS[name]())
+    assert len(table.outcomes) == rows
+
+
+def test_a_damaged_kang_table_is_refused(tmp_path, monkeypatch):
+    from ionsmith.data import kang
+
+    (tmp_path / "t.csv").write_text("formula,family,ionic_conductivity_S_cm,source_doi\nLiF,x,abc,\n")
+    monkeypatch.setattr(kang, "CARD", SimpleNamespace(path=lambda file: tmp_path / "t.csv", name="kang2023"))
+    with pytest.raises(DataError, match="row 1"):
+        kang.load_kang()

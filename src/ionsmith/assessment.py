@@ -19,8 +19,11 @@ from ionsmith.core.quantities import suggestion
 from ionsmith.core.records import Candidate, Kind, Outcome, Value
 from ionsmith.core.registry import lookup, registered
 from ionsmith.core.results import Row, RunResult
+from ionsmith.data.activation_energies import load_activation_energies
+from ionsmith.data.kang import load_kang
 from ionsmith.data.library import load_library
-from ionsmith.data.matbench import load_matbench
+from ionsmith.data.liverpool import load_liverpool
+from ionsmith.data.matbench import load_formula_table, load_matbench
 from ionsmith.data.materials_project import load_materials_project
 from ionsmith.data.obelix import load_obelix
 from ionsmith.evaluate.assess import Assessment, assess_refit, assess_shipped, document
@@ -28,6 +31,7 @@ from ionsmith.evaluate.explanation import explain_by_atoms, explain_prediction, 
 from ionsmith.evaluate.table import Table, read_table, with_quantity
 from ionsmith.report.evaluation import write_evaluation
 
+_ROOM, _NEAR_ROOM = 298.15, 10.0  # K
 JSON_FILE, PAGE_FILE = "evaluation.json", "evaluation.html"
 
 
@@ -149,6 +153,17 @@ def _library() -> Sequence[Outcome]:
     return [Outcome(c, _measured(c.source.facts)) for c in load_library()]
 
 
+def _liverpool() -> Sequence[Outcome]:
+    """Return the rows measured within ten degrees of 25 degree C, as if measured at 300 K."""
+    found = []
+    for outcome in load_liverpool():
+        facts = outcome.candidate.source.facts
+        if abs(float(facts["temperature"]) - _ROOM) <= _NEAR_ROOM:
+            value = Value(float(facts["log10_conductivity_at_temperature"]), 0.0, "measured")
+            found.append(replace(outcome, values={"log10_conductivity": value}))
+    return found
+
+
 def _measured(facts: Mapping[str, Any]) -> dict[str, Value]:
     names = ("log10_conductivity", "activation_energy")
     return {name: Value(float(facts[name]), 0.0, "measured") for name in names if facts.get(name) is not None}
@@ -156,12 +171,20 @@ def _measured(facts: Mapping[str, Any]) -> dict[str, Value]:
 
 DATA_SETS: Mapping[str, Callable[[], Sequence[Outcome]]] = MappingProxyType(
     {
+        "activation_energies": lambda: load_activation_energies("all"),
+        "activation_energies:train": lambda: load_activation_energies("train"),
+        "activation_energies:test": lambda: load_activation_energies("test"),
+        "kang2023": load_kang,
         "library": _library,
+        "liverpool:room_temperature": _liverpool,
         "obelix": lambda: load_obelix("all"),
         "obelix:train": lambda: load_obelix("train"),
         "obelix:test": lambda: load_obelix("test"),
         "matbench:e_form": lambda: list(load_matbench("e_form").outcomes()),
         "matbench:gap": lambda: list(load_matbench("gap").outcomes()),
+        "mp_by_formula:e_hull": lambda: list(load_formula_table("e_hull").outcomes()),
+        "mp_by_formula:bulk_modulus": lambda: list(load_formula_table("bulk_modulus").outcomes()),
+        "mp_by_formula:shear_modulus": lambda: list(load_formula_table("shear_modulus").outcomes()),
         "materials_project:mpts_52": lambda: list(load_materials_project("mpts_52")),
         "materials_project:mp_20_biternary": lambda: list(load_materials_project("mp_20_biternary")),
         "materials_project:li_binaries": lambda: list(load_materials_project("li_binaries")),
