@@ -208,7 +208,7 @@ STUDY = Study(
         "Classes are recomputed from the conductivity (good: at least 1e-6 S/cm), formulas are corrected.",
         "Features are standardised inside every fold; the ridge penalty is 1, as in the paper's public code.",
         "The seven features come from a greedy search; the paper's own seven are not in its data repository. Chosen "
-        "on all rows, as the paper seems to have done, they have seen the rows they are judged on; chosen inside "
+        "on all rows, as the paper's public code searches, they have seen the rows they are judged on; chosen inside "
         "each fold they have not.",
         "Beside random folds, whole series of doping (same elements apart from sodium) are kept out: a random fold "
         "leaves Na1.4In0.4Zr1.6(PO4)3 in training when Na1.5In0.5Zr1.5(PO4)3 is asked.",
