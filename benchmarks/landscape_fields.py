@@ -22,7 +22,8 @@ from pymatgen.core import Structure
 
 from ionsmith.core.errors import IonsmithError
 from ionsmith.landscape.frozen import frozen_framework, host
-from ionsmith.landscape.potential import chgnet_evaluator, potential_landscape
+from ionsmith.landscape.potential import potential_landscape
+from ionsmith.simulate.potential_landscape import batch_evaluator
 
 
 def size(structure: Structure) -> int:
@@ -38,7 +39,7 @@ def one(structure: Structure, model) -> tuple[dict, np.ndarray, np.ndarray]:
     start = time.process_time()
     facts = {"formula": structure.composition.reduced_formula, "ordered": structure.is_ordered}
     try:
-        found = potential_landscape(structure, chgnet_evaluator(structure, model=model))
+        found = potential_landscape(structure, batch_evaluator(structure, model))
         facts |= {"note": frozen_framework(structure)[2], "atoms": size(structure)}
     except (IonsmithError, ValueError) as reason:
         return {**facts, "reason": str(reason)}, np.zeros((0, 0, 0)), np.zeros((3, 3))

@@ -16,8 +16,9 @@ from ionsmith.core.protocols import Simulator
 from ionsmith.core.records import Bound, Candidate, Kind, Origin, Status
 from ionsmith.core.registry import register
 from ionsmith.landscape import percolation
+from ionsmith.landscape.potential import chgnet_evaluator
 from ionsmith.simulate.landscape import LandscapeAnalysis
-from ionsmith.simulate.potential_landscape import BARRIERS, VOLUME, PotentialLandscapeAnalysis
+from ionsmith.simulate.potential_landscape import BARRIERS, VOLUME, PotentialLandscapeAnalysis, batch_evaluator
 from ionsmith.testing import antifluorite, without_lithium
 
 SOFT = "test_landscape_potential_simulator:soft"
@@ -154,3 +155,13 @@ def test_the_grd_holds_cell_grid_and_energies():
     assert np.prod([int(n) for n in grid.split()]) == len(values)
     assert found.values["percolation_barrier"].bound is Bound.EXACT
     assert "files" not in LandscapeAnalysis(resolution=0.4).run(candidate(structure)).details
+
+
+def test_the_fast_way_through_chgnet_gives_its_energies():
+    from chgnet.model import CHGNet
+
+    model = CHGNet.load(use_device="cpu", verbose=False)
+    structure = antifluorite().structure
+    places = np.array([[0.25, 0.25, 0.25], [0.5, 0.5, 0.5], [0.3, 0.2, 0.1], [0.7, 0.75, 0.75], [0.2, 0.2, 0.2]])
+    own = chgnet_evaluator(structure, model=model)(places)
+    assert batch_evaluator(structure, model)(places) == pytest.approx(own, abs=1e-3)
