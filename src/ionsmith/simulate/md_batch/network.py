@@ -62,7 +62,7 @@ class BatchForces:
         flat, bonds = self._graph(positions)
         with torch.no_grad():
             site, _ = self._net.energies(flat, np.tile(self._numbers, count), bonds)
-        return site.reshape(count, atoms).sum(axis=1)
+        return np.asarray(site.reshape(count, atoms).sum(axis=1))
 
     def _graph(self, positions: FloatArray) -> tuple[FloatArray, Bonds]:
         while len(self._lists) < len(positions):
