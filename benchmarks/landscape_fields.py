@@ -2,8 +2,8 @@
 
     IONSMITH_DATA=... python benchmarks/landscape_fields.py FOLDER [--minutes 20]
 
-One thread, crystals in order of the size of the cell that the potential sees. What is there already is kept, so that
-a run that was stopped goes on where it was; ``landscape_potential.py`` makes the figures from the folder.
+One thread, crystals in a fixed random order, so that a run that was stopped holds a fair sample. What is there
+already is kept, so that the next run goes on where it was; ``landscape_potential.py`` makes the figures from the folder.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import os
 import time
 import warnings
+from hashlib import md5
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,7 @@ def main() -> None:
 
     model, start = CHGNet.load(use_device="cpu", verbose=False), time.monotonic()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    entries = sorted(crystals(Path(os.environ["IONSMITH_DATA"])), key=lambda entry: size(entry[1]))
+    entries = sorted(crystals(Path(os.environ["IONSMITH_DATA"])), key=lambda entry: md5(entry[0].encode()).digest())
     for key, structure in entries:
         place = arguments.folder / f"{key}.npz"
         if place.exists() or time.monotonic() - start > 60.0 * arguments.minutes:
