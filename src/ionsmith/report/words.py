@@ -25,6 +25,8 @@ _STAGES = {
     "predict": "Learned models",
     "select": "Chosen for simulation",
     "bvse": "Bond-valence percolation",
+    "landscape": "Energy landscape",
+    "potential_landscape": "Landscape under a potential",
     "relax": "Relaxation",
     "hull": "Energy above hull",
     "window": "Electrochemical window",
