@@ -191,6 +191,11 @@ class Grammar:
         return self._group
 
     @property
+    def letter(self) -> int:
+        """Word of the Wyckoff letter that is being filled, 0 where there is none."""
+        return FIRST[Slot.LETTER] + _letter_index(self._letter) if self._letter else 0
+
+    @property
     def atoms(self) -> int:
         """Atoms of the primitive cell so far."""
         known = positions(self._group) if self._group else {}
@@ -232,10 +237,10 @@ class Grammar:
             self.slot = Slot.VOLUME if word == STOP else Slot.ELEMENT
         elif self.slot is Slot.ELEMENT:
             self._sites.append((self._letter, index + 1, []))
-            self.slot = Slot.COORDINATE if self._missing() else self._next_letter()
+            self.slot = Slot.COORDINATE if self._missing() else Slot.LETTER
         elif self.slot is Slot.COORDINATE:
             self._sites[-1][2].append((index + 0.5) / _COORDINATES)
-            self.slot = Slot.COORDINATE if self._missing() else self._next_letter()
+            self.slot = Slot.COORDINATE if self._missing() else Slot.LETTER
         else:
             self._take_cell(index)
 
@@ -255,9 +260,6 @@ class Grammar:
 
     def _centring(self) -> int:
         return centring(self._group) if self._group else 1
-
-    def _next_letter(self) -> Slot:
-        return Slot.LETTER
 
     def _missing(self) -> bool:
         letter, _, free = self._sites[-1]

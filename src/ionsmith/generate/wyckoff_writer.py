@@ -1,0 +1,173 @@
+"""Writes Wyckoff sentences word by word under a chemist's conditions, many side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pymatgen.core import Element
+
+from ionsmith.core.errors import InputError
+from ionsmith.core.protocols import Rng
+from ionsmith.core.records import FloatArray
+from ionsmith.generate.wyckoff_network import LONGEST, WyckoffNetwork, site_number
+from ionsmith.learn.causal import Memory
+from ionsmith.represent.wyckoff_tokens import FIRST, STOP, Grammar, Request, Slot
+
+_BATCH = 256
+_ENDING = 8  # words that the cell may still need once the sites are complete
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a crystal must be; unlike a request, which only makes it likely, these hold without exception.
+
+    Attributes:
+        required: symbols that have to occur; also told to the network as its request.
+        forbidden: symbols that must not occur.
+        only: symbols of which the crystal may consist; empty allows all.
+        atoms: number of atoms of the primitive cell that is asked for (not enforced), or None.
+        temperature: of the draw; below 1 the likely words gain.
+    """
+
+    required: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    atoms: int | None = None
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse what no crystal can meet.
+
+        Raises:
+            InputError: a required element that is forbidden, or a temperature that is not above zero.
+        """
+        clash = set(self.required) & set(self.forbidden) | (
+            set(self.required) - set(self.only) if self.only else set()
+        )
+        if clash:
+            raise InputError(f"conditions: {', '.join(sorted(clash))} cannot be required and left out")
+        if not self.temperature > 0.0:
+            raise InputError(f"conditions: expected a temperature above 0, got {self.temperature}")
+
+    def request(self) -> Request:
+        """Return what the network is told."""
+        return Request(self.required, self.atoms)
+
+    def elements(self) -> NDArray[np.int64]:
+        """Return the words of the elements that may be placed."""
+        symbols = self.only or [Element.from_Z(number).symbol for number in range(1, 95)]
+        numbers = sorted(Element(symbol).Z for symbol in symbols if symbol not in self.forbidden)
+        return np.array([FIRST[Slot.ELEMENT] + number - 1 for number in numbers])
+
+
+@dataclass
+class Written:
+    """A sentence, finished or given up.
+
+    Attributes:
+        conditions: under which it was written.
+        words: from the space group on.
+        choices: for each word, the words among which it was drawn.
+        problem: why it was given up, empty where it is complete.
+        log_probability: of the draw of all its words.
+    """
+
+    conditions: Conditions
+    words: list[int] = field(default_factory=list)
+    choices: list[NDArray[np.int64]] = field(default_factory=list)
+    problem: str = ""
+    log_probability: float = 0.0
+
+
+class _Draft:
+    """A sentence while it is being written."""
+
+    def __init__(self, conditions: Conditions) -> None:
+        self.written = Written(conditions)
+        self.grammar = Grammar()
+        self.elements = conditions.elements()
+        self.required = frozenset(Element(symbol).Z for symbol in conditions.required)
+
+    @property
+    def done(self) -> bool:
+        return bool(self.written.problem) or self.grammar.slot is Slot.END
+
+    def choices(self) -> NDArray[np.int64]:
+        allowed = self.grammar.allowed()
+        if self.grammar.slot is Slot.ELEMENT:
+            return self.elements
+        if self.grammar.slot is Slot.LETTER:
+            room = LONGEST - _ENDING - len(self.written.words) - len(self.required) - 5
+            if room <= 0:
+                allowed = allowed[allowed == STOP]
+            if not self.required <= self.grammar.elements:
+                allowed = allowed[allowed != STOP]
+        return allowed
+
+    def take(self, log_likelihood: FloatArray, rng: Rng) -> None:
+        """Draw the next word from its log-probabilities, shape (vocabulary,)."""
+        choices = self.choices()
+        if not len(choices):
+            self.written.problem = "the cell was full before all required elements were placed"
+            return
+        scores = log_likelihood[choices] / self.written.conditions.temperature
+        weights = np.exp(scores - scores.max())
+        weights /= weights.sum()
+        drawn = int(np.searchsorted(np.cumsum(weights), rng.random()).clip(0, len(choices) - 1))
+        self.written.words.append(int(choices[drawn]))
+        self.written.choices.append(choices)
+        self.written.log_probability += float(np.log(weights[drawn]))
+        self.grammar.take(int(choices[drawn]))
+
+    def last(self) -> tuple[int, int, int, int]:
+        """Return the last word as the network reads it: word, slot due, space group, site."""
+        grammar = self.grammar
+        site = site_number(grammar.group, grammar.letter) if grammar.letter else 0
+        return self.written.words[-1], int(grammar.slot), grammar.group, site
+
+
+def write(network: WyckoffNetwork, wanted: Sequence[Conditions], rng: Rng) -> list[Written]:
+    """Return one sentence per condition, in order; sentences that could not be completed say why.
+
+    Args:
+        network: trained.
+        wanted: what each crystal must be.
+        rng: random stream.
+    """
+    order = sorted(range(len(wanted)), key=lambda index: len(wanted[index].request().words()))
+    found: dict[int, Written] = {}
+    for _, same_length in groupby(order, key=lambda index: len(wanted[index].request().words())):
+        indices = list(same_length)
+        for start in range(0, len(indices), _BATCH):
+            part = indices[start : start + _BATCH]
+            found.update(zip(part, _write_batch(network, [wanted[index] for index in part], rng), strict=True))
+    return [found[index] for index in range(len(wanted))]
+
+
+def _write_batch(network: WyckoffNetwork, wanted: Sequence[Conditions], rng: Rng) -> list[Written]:
+    drafts = [_Draft(conditions) for conditions in wanted]
+    memory = Memory()
+    words = torch.tensor([conditions.request().words() for conditions in wanted])
+    due = torch.full_like(words, int(Slot.REQUIRED))
+    due[:, -2], due[:, -1] = int(Slot.COUNT), int(Slot.GROUP)
+    nothing = torch.zeros_like(words)
+    network.eval()
+    with torch.no_grad():
+        likelihood = network(words, due, nothing, nothing, memory)[:, -1]
+        open_drafts = drafts
+        while True:
+            for draft, row in zip(open_drafts, likelihood.double().numpy(), strict=True):
+                draft.take(row, rng)
+            rows = [number for number, draft in enumerate(open_drafts) if not draft.done]
+            if not rows:
+                return [draft.written for draft in drafts]
+            if len(rows) < len(open_drafts):
+                memory.keep(torch.tensor(rows))
+                open_drafts = [open_drafts[number] for number in rows]
+            read = torch.tensor([draft.last() for draft in open_drafts])
+            likelihood = network(*(read[:, column, None] for column in range(4)), memory)[:, -1]
