@@ -206,6 +206,21 @@ def test_a_model_without_memory_says_so():
     assert not seen.any.any()
 
 
+def test_no_model_sees_the_answer():
+    class Peeper(Ridge):
+        def predict(self, candidates):
+            for candidate in candidates:
+                assert not any(name.startswith(QUANTITY) for name in candidate.source.facts)
+                assert "doi" in candidate.source.facts
+            return super().predict(candidates)
+
+    told = {QUANTITY: -3.0, f"{QUANTITY}_bound": "upper", f"{QUANTITY}_std": 0.1}
+    some = [stated(o.candidate.formula, -3.0, doi=f"{k}", **told) for k, o in enumerate(rows(9))]
+    report, _ = ask_model(Peeper().fit(some, np.random.default_rng(0)), some)
+    assert len(report) == 9
+    assess_refit("m", Peeper, Table("toy", QUANTITY, tuple(some)), folds=3, seed=0)
+
+
 # the figures
 
 
@@ -319,6 +334,16 @@ def test_the_page_shows_everything_and_asks_nothing_of_the_network(tmp_path):
     assert (tmp_path / "page.html").read_text(encoding="utf-8") == page
     with pytest.raises(InputError, match="a place to write the page"):
         write_evaluation(found, tmp_path / "none" / "page.html")
+
+
+def test_a_long_table_tells_its_worst_rows(monkeypatch):
+    from ionsmith.evaluate import assess
+
+    monkeypatch.setattr(assess, "MOST_ROWS", 6)
+    monkeypatch.setattr(assess, "_WORST", 2)
+    short = judged([*rows(20), stated("Li9BiS9", -25.0), stated("Li8SbS9", 1.9)])["rows"]
+    assert len(short) == 6
+    assert {"Li9BiS9", "Li8SbS9"} <= {row["formula"] for row in short}
 
 
 def test_a_page_of_seen_rows_only_says_so():

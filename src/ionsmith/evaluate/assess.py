@@ -28,7 +28,9 @@ THRESHOLDS: Mapping[str, tuple[float, ...]] = MappingProxyType(
 """Class limits that designers ask for: 3e-4 S/cm, 0.05 eV/atom, 3 eV."""
 
 MOST_ROWS = 20_000
-"""Rows that the document repeats one by one; figures are always of all rows."""
+"""Rows that the document repeats one by one, the largest errors among them; figures are always of all rows."""
+
+_WORST = 500
 
 
 @dataclass(frozen=True)
@@ -190,9 +192,21 @@ def _rows(found: Assessment) -> list[dict[str, Any]]:
         report = next(iter(found.refit.reports.values()))
         for place, row in enumerate(report.rows.tolist()):
             answers.setdefault(row, {})["refit"] = _answer(report, place) | {"split": report.split[place]}
-    return [
-        _facts(found.table.outcomes[row], found.table.quantity) | answers[row] for row in sorted(answers)[:MOST_ROWS]
-    ]
+    measured = [outcome.values[found.table.quantity].mean for outcome in found.table.outcomes]
+    return [_facts(found.table.outcomes[k], found.table.quantity) | answers[k] for k in _told(answers, measured)]
+
+
+def _told(answers: Mapping[int, Mapping[str, Any]], measured: Sequence[float]) -> list[int]:
+    """Return which rows are told: all, or of a long table the first ones and those with the largest errors."""
+    if len(answers) <= MOST_ROWS:
+        return sorted(answers)
+
+    def error(row: int) -> float:
+        return max(abs(float(answer["mean"]) - measured[row]) for answer in answers[row].values())
+
+    worst = set(sorted(answers, key=error, reverse=True)[: min(_WORST, MOST_ROWS)])
+    others = [row for row in sorted(answers) if row not in worst]
+    return sorted([*worst, *others[: MOST_ROWS - len(worst)]])
 
 
 def _facts(outcome: Outcome, name: str) -> dict[str, Any]:

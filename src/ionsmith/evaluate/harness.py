@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from ionsmith.core.errors import InputError, IonsmithError
 from ionsmith.core.protocols import PropertyModel, Rng
-from ionsmith.core.records import BoolArray, Bound, FloatArray, Outcome, Prediction
+from ionsmith.core.records import BoolArray, Bound, Candidate, FloatArray, Outcome, Prediction
 from ionsmith.data.groups import GROUP_BY, group_labels
 from ionsmith.evaluate import metrics
 from ionsmith.evaluate.splits import Split
@@ -185,7 +186,7 @@ def evaluate_model(
         if np.intersect1d(split.train, split.test).size:
             raise InputError(f"split {split.name}: expected test rows apart from training rows, got common ones")
         model = make_model().fit([outcomes[row] for row in split.train], stream)
-        answers.append(model.predict([outcomes[row].candidate for row in split.test]))
+        answers.append(model.predict([question(outcomes[row], quantity) for row in split.test]))
         _log.info("%s, %s: %d rows asked", name, split.name, len(split.test))
     rows = np.concatenate([split.test for split in splits])
     names = [split.name for split in splits for _ in split.test]
@@ -225,7 +226,7 @@ def _ask(
     model: PropertyModel, outcomes: Sequence[Outcome], rows: NDArray[np.int64], refused: dict[int, str]
 ) -> list[Prediction]:
     try:
-        return [model.predict([outcomes[row].candidate for row in rows])]
+        return [model.predict([question(outcomes[row], model.quantity) for row in rows])]
     except (IonsmithError, ValueError) as error:
         if len(rows) == 1:
             refused[int(rows[0])] = " ".join(str(error).split())
@@ -258,6 +259,20 @@ def _report(
         groups=group_labels(outcomes, by)[rows],
         seconds=time.perf_counter() - started,
     )
+
+
+def question(outcome: Outcome, quantity: str) -> Candidate:
+    """Return the candidate as a model may see it: without what the source says about the quantity asked for.
+
+    Args:
+        outcome: a measured row.
+        quantity: name of the quantity.
+    """
+    candidate = outcome.candidate
+    facts = {k: v for k, v in candidate.source.facts.items() if k != quantity and not k.startswith(f"{quantity}_")}
+    if len(facts) == len(candidate.source.facts):
+        return candidate
+    return replace(candidate, source=replace(candidate.source, facts=MappingProxyType(facts)))
 
 
 def _value(outcome: Outcome, quantity: str) -> Any:

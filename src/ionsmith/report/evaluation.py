@@ -102,7 +102,7 @@ def _caveat(document: Document) -> str:
     part = _main(document)[1]
     outside = part["figures"].get("out_of_domain_share", {}).get("value", 0.0)
     if outside:
-        said.append(f"{outside:.0%} of the judged rows are unlike what the model was built for.")
+        said.append(f"{100 * outside:.0f} % of the judged rows are unlike what the model was built for.")
     if part.get("limits"):
         said.append(f"{part['limits']} measurements are limits only and count as the number they state.")
     if data["faults"]:
@@ -179,9 +179,9 @@ def _text(value: float, digits: int) -> str:
 
 
 def _digits(document: Document) -> int:
-    """Return the digits after the point that give the main error three figures."""
+    """Return the digits after the point that give the main error two figures, two at least."""
     error = _main(document)[1]["figures"].get("mean_absolute_error", {"value": 1.0})["value"]
-    return min(6, max(0, 2 - math.floor(math.log10(error)))) if error > 0.0 else 2
+    return min(6, max(2, 1 - math.floor(math.log10(error)))) if error > 0.0 else 2
 
 
 def _charts(document: Document) -> list[dict[str, Any]]:
