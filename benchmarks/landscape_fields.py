@@ -3,7 +3,7 @@
     IONSMITH_DATA=... python benchmarks/landscape_fields.py FOLDER [--minutes 20]
 
 One thread, crystals in a fixed random order, so that a run that was stopped holds a fair sample. What is there
-already is kept, so that the next run goes on from there; ``landscape_potential.py`` makes the figures from the folder.
+already is kept, so that the next run goes on from there; ``landscape_potential.py`` makes the figures from it.
 """
 
 from __future__ import annotations
