@@ -3,10 +3,10 @@
     IONSMITH_DATA=... python benchmarks/landscape_many.py OUT.json [--stage bvse] [--count 1000] [--workers 2]
 
 Lithium crystals of at most 60 atoms from the Materials Project files are written as CIFs to a temporary folder. The
-run is killed (SIGKILL, all its processes) once half of the outcomes are in the ledger, started again with --resume, and
-must end with every file once. Before that the stage alone runs over the same crystals in one process, which tells what
-reading files, ledger, workers and report cost on top. CPU seconds are those of all processes of the run; on a busy
-machine the wall clock says more about the others.
+run is killed (SIGKILL, all its processes) once half of the outcomes are in the ledger, started again with --resume,
+and must end with every file once. Before that the stage alone runs over the same crystals in one process, which tells
+what reading files, ledger, workers and report cost on top. CPU seconds are those of all processes of the run; on a
+busy machine the wall clock says more about the others.
 """
 
 from __future__ import annotations
