@@ -124,9 +124,9 @@ Measured on {date} with
 
 Truth: `composition_tables/mp_bulk_modulus*` and `mp_shear_modulus*` (Materials Project, DFT), matched by reduced
 formula to the crystal of the lowest energy in the structure files (at most 0.03 eV/atom above the hull, at most 20
-atoms; bulk modulus above 5 GPa and shear modulus above 3 GPa). Shown: {shown} lithium compounds, the first ones in the order of a
-hash of their formula among the half of all lithium formulas that takes part in no fit. The table does not say which
-polymorph its modulus belongs to; a wrong match counts as an error.
+atoms; bulk modulus above 5 GPa and shear modulus above 3 GPa). Shown: {shown}
+lithium compounds, the first ones in the order of a hash of their formula among the half of all lithium formulas that
+takes part in no fit. The table does not say which polymorph its modulus belongs to; a wrong match counts as an error.
 
 | | bulk, median relative error | shear, median relative error | bulk within 15 % | shear within 25 % |
 | --- | --- | --- | --- | --- |

@@ -236,3 +236,16 @@ def test_computed_rows_say_why_there_is_no_answer(monkeypatch):
 def test_tables_that_are_not_there(tmp_path):
     with pytest.raises(DataError, match="expected columns"):
         build.load_known(tmp_path)
+
+
+def test_the_report_shows_the_tensor():
+    from ionsmith.core.results import Row
+    from ionsmith.report.panels import make_panels
+
+    outcome = Elasticity(potential="emt").run(copper())
+    whole = type(outcome)(outcome.candidate, outcome.values, details={"elastic": outcome.details})
+    made = make_panels(Row(0, "k", whole, "elastic"))[0].document()
+    assert made["rows"][0][0] == "Bulk modulus"
+    assert "is met" in made["text"][1]
+    empty = type(outcome)(outcome.candidate, details={"elastic": {}})
+    assert make_panels(Row(0, "k", empty, "elastic")) == []

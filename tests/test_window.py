@@ -243,3 +243,16 @@ def test_a_disordered_and_an_odd_crystal_do_not_raise():
     odd = Structure(Lattice.cubic(3.0), ["Li", "He"], [[0, 0, 0], [0.5, 0.5, 0.5]])
     outcome = ElectrochemicalWindow(electrodes=()).run(Candidate(Kind.CRYSTAL, odd, Origin("toy")))
     assert outcome.status in (Status.OK, Status.REJECTED)
+
+
+def test_the_report_draws_the_profile():
+    from ionsmith.core.results import Row
+    from ionsmith.report.panels import make_panels
+
+    outcome = ElectrochemicalWindow().run(formula("Li3PS4"))
+    whole = type(outcome)(outcome.candidate, outcome.values, details={"window": outcome.details})
+    made = make_panels(Row(0, "k", whole, "window"))[0].document()
+    assert made["figures"][0]["data"][0]["y"][0] == 6.0
+    assert any("Li2S" in str(cells[1]) for cells in made["rows"])
+    empty = type(outcome)(outcome.candidate, details={"window": {}})
+    assert make_panels(Row(0, "k", empty, "window")) == []

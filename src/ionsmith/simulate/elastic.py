@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -154,15 +155,15 @@ def strain_crystal(
 class Elasticity:
     """Elastic tensor with relaxed ions, its moduli, and whether lithium dendrites are held back.
 
-    CHGNet's potential energy surface is too soft. ``correction`` combines its moduli with an estimate from DFT moduli of
-    other compounds (see :mod:`ionsmith.simulate.elastic_correction`); the tensor in the details stays as computed.
+    CHGNet's potential energy surface is too soft. ``correction`` combines its moduli with an estimate from DFT moduli
+    of other compounds (see :mod:`ionsmith.simulate.elastic_correction`); the tensor in the details stays as computed.
     Where CHGNet finds a negative eigenvalue, the moduli come from composition and volume alone, with a note: it does
     so for a fifth of the known stable compounds (docs/benchmarks/elastic.md), so this is no ground for a rejection.
 
     ``details``: ``elastic_tensor`` (6 by 6, Voigt's notation, GPa, as computed), ``eigenvalues`` (GPa),
     ``stable``, ``uncorrected`` (``bulk_modulus``, ``shear_modulus``, GPa), ``youngs_modulus`` (GPa),
-    ``poisson_ratio``, ``pugh_ratio`` (bulk over shear; above 1.75 ductile), ``anisotropy``, ``dendrite`` (``lithium_shear_modulus``,
-    ``ratio``, ``needed``, ``suppressed``), ``correction``, ``asymmetry`` and ``max_force``.
+    ``poisson_ratio``, ``pugh_ratio`` (bulk over shear; above 1.75 ductile), ``anisotropy``, ``dendrite``
+    (``lithium_shear_modulus``, ``ratio``, ``needed``, ``suppressed``), ``correction``, ``asymmetry``, ``max_force``.
 
     Attributes:
         potential: name of the potential.
@@ -248,9 +249,10 @@ class Elasticity:
             if known is None or self.reject_unstable:
                 raise
             raw, note = None, f"{reason}; moduli from composition and volume alone"
+        spread: Mapping[str, float] = _SPREAD
+        trusted: bool | None = None if raw is not None else False
         if known is None or raw is None:
             bulk, shear = (raw.bulk, raw.shear) if raw is not None else _estimate(known, found.structure)
-            spread, trusted = _SPREAD, None if raw is not None else False
         else:
             bulk, shear = known.corrected(found.structure, raw.bulk, raw.shear)
             spread, trusted = known.spread, known.in_domain(found.structure)
