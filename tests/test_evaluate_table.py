@@ -392,6 +392,19 @@ def test_senseless_wishes_are_refused(options, words):
         assessment.evaluate("conductivity", assessment.EvaluationOptions(**options))
 
 
+def test_a_users_own_model_is_judged_but_not_refitted(tmp_path, monkeypatch):
+    from ionsmith.predict.transfer_user import UserTransfer
+
+    fitted = Ridge().fit(rows(4), np.random.default_rng(0))
+    monkeypatch.setattr(UserTransfer, "load", classmethod(lambda cls, *, folder: fitted))
+    (tmp_path / "model").mkdir()
+    path = file(tmp_path, "formula,target", *(f"{o.candidate.formula},{o.values[QUANTITY].mean}" for o in rows(8)))
+    found = assessment.evaluate(str(tmp_path / "model"), assessment.EvaluationOptions(str(path)))
+    assert (found["model"], found["shipped"]["seen"]["rows"]) == ("ridge-model", 4)
+    with pytest.raises(InputError, match="--refit expects a registered model"):
+        assessment.evaluate(str(tmp_path / "model"), assessment.EvaluationOptions(str(path), refit=True))
+
+
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("x")
     options = assessment.EvaluationOptions("library", out=tmp_path / "file")

@@ -64,20 +64,21 @@ def evaluate(model: str, options: EvaluationOptions) -> dict[str, Any]:
     """Evaluate a registered model on a file or data set; returns the JSON document that describes the result.
 
     Args:
-        model: registry name.
+        model: registry name, or the folder of a model that ``ionsmith train`` wrote.
         options: what to evaluate on, and how.
 
     Raises:
-        InputError: unknown model, data or column, another quantity, or a folder that cannot be written.
+        InputError: unknown model, data or column, another quantity, a folder that cannot be written, or a wish to
+            refit a user's own model.
         ArtifactError: the shipped weights are missing or damaged.
         DataError: the data set is absent or damaged.
     """
-    make, fitted = _model(model, options.quantity)
+    make, fitted = _trained(Path(model), options) if Path(model).is_dir() else _model(model, options.quantity)
     table = _table(options, fitted.quantity)
     by = ("formula", "doi", *(("group",) if options.group else ()))
     table, shipped = assess_shipped(fitted, table)
     refit = assess_refit(model, make, table, folds=options.folds, seed=options.seed, by=by) if options.refit else None
-    found = Assessment(model, fitted.fingerprint, table, shipped, refit, by, options.folds, options.seed)
+    found = Assessment(fitted.name, fitted.fingerprint, table, shipped, refit, by, options.folds, options.seed)
     written = document(found, version=__version__)
     if options.out is not None:
         _write(written, options.out)
@@ -132,6 +133,16 @@ def _model(name: str, quantity: str) -> tuple[Callable[[], PropertyModel], Prope
     load = {"quantity": quantity} if quantity and "quantity" in inspect.signature(cls.load).parameters else {}
     fitted: PropertyModel = cls.load(**load)
     return lambda: cls(**make), fitted
+
+
+def _trained(folder: Path, options: EvaluationOptions) -> tuple[Callable[[], PropertyModel], PropertyModel]:
+    """Return the user's own model, in place of what builds it too, because a refit is refused."""
+    from ionsmith.predict.transfer_user import UserTransfer
+
+    if options.refit:
+        raise InputError(f"{folder}: --refit expects a registered model, got a folder that ionsmith train wrote")
+    fitted: PropertyModel = UserTransfer.load(folder=folder)
+    return lambda: fitted, fitted
 
 
 def _table(options: EvaluationOptions, predicted: str) -> Table:
