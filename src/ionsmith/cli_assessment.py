@@ -23,9 +23,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document to s
 
 
 def evaluate(
-    model: Annotated[
-        str, typer.Argument(help="Registered model, or a folder that ionsmith train wrote.")
-    ],
+    model: Annotated[str, typer.Argument(help="Registered model, or a folder that ionsmith train wrote.")],
     data: Annotated[str, typer.Option(help="CSV (formula or structure column, value column) or name of a data set.")],
     quantity: Annotated[str, typer.Option(help="What the values are; what the model predicts if not given.")] = "",
     target: Annotated[str, typer.Option(help="Name of the value column.")] = "",
