@@ -127,7 +127,7 @@ def strain_crystal(
     calculator = potential(name)
     try:
         relaxed = RelaxCalc(calculator, fmax=fmax, max_steps=max_steps, relax_cell=True).calc(plain)
-        _check_settled(plain, relaxed, fmax)
+        check_settled(plain, relaxed, fmax)
         job = ElasticityCalc(
             calculator,
             norm_strains=(-strain, strain),
@@ -320,7 +320,17 @@ def _uncorrected(raw: Moduli | None) -> dict[str, Any]:
     return {"anisotropy": raw.anisotropy, "uncorrected": {"bulk_modulus": raw.bulk, "shear_modulus": raw.shear}}
 
 
-def _check_settled(before: Structure, relaxed: dict[str, Any], fmax: float) -> None:
+def check_settled(before: Structure, relaxed: dict[str, Any], fmax: float) -> None:
+    """Refuse a relaxation that did not end near a minimum of the same crystal.
+
+    Args:
+        before: the crystal before.
+        relaxed: what matcalc's RelaxCalc returned.
+        fmax: its force limit, eV/angstrom.
+
+    Raises:
+        PhysicsError: forces too large, a crystal that fell apart, or atoms that overlap.
+    """
     force = float(relaxed["max_force"])
     if not force <= SETTLED * fmax:  # also true for NaN
         raise PhysicsError(f"relaxation did not settle: largest force {force:.3g} eV/angstrom, limit {fmax:g}")

@@ -61,8 +61,9 @@ def _words(details: Mapping[str, Any]) -> str:
     return (
         "Elastic tensor with relaxed ions as the potential gives it, GPa, in Voigt's notation. The moduli below are "
         f"corrected where a correction is known.{unstable}\n\nDendrites: the shear modulus is "
-        f"{criterion['ratio']:.1f} times lithium's ({criterion['lithium_shear_modulus']:g} GPa); "
-        f"the criterion of Monroe and Newman, at least {criterion['needed']:g} times, {verdict}. It holds for a flat, dense separator without cracks."
+        f"{criterion['ratio']:.1f} times lithium's ({criterion['lithium_shear_modulus']:g} GPa); the criterion of "
+        f"Monroe and Newman, at least {criterion['needed']:g} times, {verdict}. It holds for a flat, dense separator "
+        "without cracks."
     )
 
 
