@@ -6,6 +6,7 @@ import argparse
 import json
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,50 @@ def compute(folder: Path, only: list[str], **settings: Any) -> None:
         print(system, record["status"], details.get("barriers_eV"), f"{spent:.0f} s", record["note"], flush=True)
 
 
+def static(folder: Path, name: str, **settings: Any) -> None:
+    """Energies of another potential at the images that CHGNet relaxed, and the barrier that follows."""
+    from ionsmith.simulate.hops import distinct_hops
+    from ionsmith.simulate.md_cell import supercell_matrix
+    from ionsmith.simulate.md_scratch import kept_cell, scratch_folder
+    from ionsmith.simulate.neb import _levels
+    from ionsmith.simulate.neb_run import NebSettings, evaluator, relax_band, vacancy
+
+    crystals = structures()
+    simulator = MigrationBarrier(scratch=str(folder / "work"), **settings)
+    label = name.replace(":", ".")
+    for system, place, exchange in CASES:
+        record, target = folder / f"{system}.json", folder / f"{system}.{label}.json"
+        if target.exists() or not record.exists() or json.loads(record.read_text())["status"] != "ok":
+            continue
+        structure = crystals[place].copy()
+        structure.replace_species(exchange)
+        candidate = Candidate(Kind.CRYSTAL, structure, Origin("benchmark", f"{place}:{system}"))
+        work = scratch_folder(simulator.scratch, candidate, simulator.fingerprint)
+        crystal = kept_cell(work, lambda: (_ for _ in ()).throw(RuntimeError("no relaxed cell")))
+        matrix = supercell_matrix(crystal, simulator.min_length)
+        bands = []
+        for number, group in enumerate(distinct_hops(crystal, "Li", distance=simulator.distance), start=1):
+            defect = vacancy(crystal, group.example, matrix)
+            band = relax_band(
+                defect,
+                group.example,
+                settings=NebSettings(),
+                surface=None,
+                evaluate=evaluator(defect.atoms, "chgnet"),
+                folder=work / f"hop-{number:03d}",
+            )
+            energies = band.energies.copy()
+            near = np.argsort(energies)[-3:]  # the top of the band, and its ends
+            places = sorted({0, len(energies) - 1, *near.tolist()})
+            energies[places] = evaluator(defect.atoms, name)(band.positions[places])[0]
+            others = [n for n in range(len(energies)) if n not in places]
+            energies[others] = energies[places].min()
+            bands.append((group, replace(band, energies=energies), defect.atoms))
+        levels = _levels(crystal, bands)
+        target.write_text(json.dumps({"1d": levels[0]}))
+        print(system, name, levels[0], flush=True)
+
+
 def table(folder: Path) -> None:
     published = {b.system: b for b in load_barriers()}
     print(
@@ -149,11 +194,14 @@ if __name__ == "__main__":
     parser.add_argument("--distance", type=float, default=3.7, help="longest hop, angstrom (raised to percolate)")
     parser.add_argument("--min-length", type=float, default=7.5, help="vacancy to its image, angstrom")
     parser.add_argument("--only", nargs="*", default=[], help="published systems to compute")
+    parser.add_argument("--static", default="", help="another potential at the relaxed images of finished compounds")
     parser.add_argument("--table", action="store_true", help="only print what is finished")
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
     options.folder.mkdir(parents=True, exist_ok=True)
-    if not options.table:
-        settings = {"potential": options.potential, "distance": options.distance, "min_length": options.min_length}
+    settings = {"potential": options.potential, "distance": options.distance, "min_length": options.min_length}
+    if options.static:
+        static(options.folder, options.static, **settings)
+    elif not options.table:
         compute(options.folder, options.only, **settings)
     table(options.folder)

@@ -1,5 +1,6 @@
 """Diffusion analysis: walks of known diffusivity, limits, melting, Arrhenius lines, other people's files."""
 
+import json
 import math
 
 import numpy as np
@@ -247,6 +248,31 @@ def test_files_that_are_no_trajectory(tmp_path):
         write(path, frames)
         with pytest.raises(InputError, match=words):
             read_trajectory(path, interval=1.0, temperature=300.0)
+
+
+def test_the_command_line(tmp_path):
+    from typer.testing import CliRunner
+
+    from ionsmith.cli import app
+
+    arguments = ["diffusion", "--interval", "50", "--csv", str(tmp_path / "msd.csv")]
+    for temperature, rate in ((600.0, 0.05), (900.0, 0.3)):
+        run = walk(4, rate=rate, temperature=temperature)
+        symbols = ["Li"] * 24 + ["S"] * 20
+        frames = [Atoms(symbols, positions=p, cell=run.cell, pbc=True) for p in run.positions]
+        for frame in frames:
+            frame.wrap()
+        write(tmp_path / f"{temperature:g}.extxyz", frames)
+        arguments.append(f"{tmp_path}/{temperature:g}.extxyz={temperature:g}")
+    done = CliRunner().invoke(app, [*arguments, "--json"])
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.stdout)
+    assert document["fitted_temperatures"] == 2
+    assert (tmp_path / "msd.csv").read_text().startswith("temperature_K")
+    assert "activation energy" in CliRunner().invoke(app, arguments).stdout
+    wrong = CliRunner().invoke(app, ["diffusion", "--interval", "50", "run.xyz"])
+    assert isinstance(wrong.exception, InputError)
+    assert "expected FILE=KELVIN" in str(wrong.exception)
 
 
 @pytest.mark.mirror

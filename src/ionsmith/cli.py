@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ionsmith import __version__, cli_assessment
+from ionsmith import __version__, cli_assessment, cli_diffusion
 from ionsmith.core.errors import ArtifactError, ExecutionError, IonsmithError
 from ionsmith.core.quantities import QUANTITIES
 from ionsmith.core.records import Kind
@@ -38,6 +38,7 @@ app = typer.Typer(
 data_app = typer.Typer(help="Public data sets: what they are, and fetching them.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.command()(cli_assessment.evaluate)
+app.command()(cli_diffusion.diffusion)
 app.add_typer(cli_assessment.study_app, name="study")
 
 Inputs = Annotated[

@@ -206,4 +206,7 @@ def analysed_files(runs: list[Trajectory], *, mobile: str, haven: float = 1.0) -
     points = [diffusivity(run.after(b), mobile) for run, (b, _) in zip(runs, judged, strict=True)]
     charge = abs(int(Element(mobile).common_oxidation_states[0]))
     details = arrhenius(points, charge=charge, haven=haven).details()
-    return details | {"equilibration_ps": [round(begin, 3) for begin, _ in judged]}
+    return details | {
+        "equilibration_ps": [round(begin, 3) for begin, _ in judged],
+        "files": {"msd.csv": msd_table(points)},
+    }
