@@ -109,6 +109,8 @@ def runs(*, kinisi: int) -> None:
                 row += f" {mean:.2e} [{low:.1e}, {high:.1e}] |"
                 if not d.bound_only:
                     agree.append((mean / d.mean, (high - low) / (d.high - d.low)))
+            elif kinisi:
+                row += " - |"
             print(f"{row} {'; '.join(d.warnings)} |", flush=True)
         formula = Structure(run.lattice, list(run.species), run.fractional).composition.reduced_formula
         lines.append(_energy(material, formula, points, other))

@@ -28,7 +28,7 @@ from ionsmith.simulate.ordered import ordered_crystal
 from ionsmith.simulate.potentials import DEFAULT, check_potential, no_answer, potential_fingerprint
 from ionsmith.simulate.stage import check_at_least_one, check_range, stopped
 
-SPREAD = 0.15
+SPREAD = 0.21
 """Spread of a barrier, eV; the root mean square difference from published DFT barriers (docs/benchmarks/neb.md)."""
 
 _NAMES = ("1d", "2d", "3d")
