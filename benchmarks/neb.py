@@ -139,9 +139,8 @@ def table(folder: Path) -> None:
     labels = sorted({p.name.split(".", 1)[1].removesuffix(".json") for p in folder.glob("*.*.json")})
     names = " | ".join(f"{label} at these images" for label in labels)
     names = f"{names} | " if names else ""
-    print(
-        f"| system | structure | hop, A | atoms | ours 1-D, eV | 2-D | 3-D | {names}DFT | MACE (published) | s | note |"
-    )
+    head = "| system | structure | hop, A | atoms | ours 1-D, eV | 2-D | 3-D |"
+    print(f"{head} {names}DFT | MACE (published) | s | note |")
     print("| --- " * (11 + len(labels)) + "|")
     errors, theirs, pairs = [], [], []
     extra: dict[str, list[tuple[float, float]]] = {label: [] for label in labels}
@@ -179,9 +178,8 @@ def table(folder: Path) -> None:
     _corrected(np.array(pairs))
     for label, both in extra.items():
         values = np.array(both)
-        print(
-            f"{label}, {len(values)} compounds: mean absolute error {np.abs(values[:, 0] - values[:, 1]).mean():.3f} eV"
-        )
+        error = np.abs(values[:, 0] - values[:, 1]).mean()
+        print(f"{label}, {len(values)} compounds: mean absolute error {error:.3f} eV")
         _corrected(values)
 
 
