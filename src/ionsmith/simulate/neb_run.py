@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from ionsmith.simulate.neb_path import starting_paths
 from ionsmith.simulate.potentials import DEFAULT, potential
 
 _ROUGH = 0.3  # eV/angstrom; from there on the highest image climbs
+_CALM = 0.1  # eV/angstrom; likewise, in the second attempt
+_RUNAWAY = 3.0  # eV above the spread of a starting path
 _SETTLED = 4.0  # a band stopped by its step limit is kept if its forces are within this factor of the limit
 _log = logging.getLogger(__name__)
 
@@ -169,6 +171,7 @@ def relax_band(
 ) -> Band:
     """Relax the end points, choose the lowest starting path, and relax the band.
 
+    A band that does not settle is tried once more, from the second-lowest starting path and with shorter steps.
     Every iteration is written to the folder under another name first: a kill loses at most one iteration.
 
     Args:
@@ -183,18 +186,28 @@ def relax_band(
         PhysicsError: the potential has no answer, or the band does not settle.
     """
     held = _load(folder)
-    done = held["steps"] if held else 0
     if held is None:
         ends = _end_points(defect, evaluate, settings)
-        chain, start = _lowest(defect, ends, evaluate, settings, surface)
-    else:
-        chain, start = held["positions"], str(held["start"])
-    band = _Chain(defect.atoms, chain, evaluate)
-    if held is not None and held["finished"]:
-        return _result(hop, band, float(held["force"]), int(done), start, settings)
-    force, steps = band.relax(settings, done, lambda c, n: _save(folder, c, n, start, False, 0.0))
-    _save(folder, band.positions(), steps, start, True, force)
-    return _result(hop, band, force, steps, start, settings)
+        start, chain = _ranked(defect, ends, evaluate, settings, surface)[0]
+        held = {"positions": chain, "start": start, "steps": 0, "attempt": 0, "finished": False, "force": 0.0}
+    band = _Chain(defect.atoms, held["positions"], evaluate)
+    while not held["finished"]:
+        state = dict(held)
+
+        def keep(positions: FloatArray, steps: int, state: dict[str, Any] = state) -> None:
+            _save(folder, positions, {**state, "steps": steps})
+
+        force, steps = band.relax(settings, int(held["steps"]), keep, careful=held["attempt"] > 0)
+        held |= {"positions": band.positions(), "steps": steps, "force": force}
+        if held["attempt"] == 0 and not force <= _SETTLED * settings.fmax:  # once more, from elsewhere and gently
+            ends = held["positions"][[0, -1]]
+            start, chain = _ranked(defect, ends, evaluate, settings, surface)[1]
+            held |= {"positions": chain, "start": start, "steps": 0, "attempt": 1}
+            band = _Chain(defect.atoms, chain, evaluate)
+        else:
+            held["finished"] = True
+        _save(folder, held["positions"], held)
+    return _result(hop, band, float(held["force"]), int(held["steps"]), str(held["start"]), settings)
 
 
 class _Chain:
@@ -243,20 +256,27 @@ class _Chain:
             self._known = now
         return self._energies, self._forces
 
-    def relax(self, settings: NebSettings, done: int, keep: Callable[[FloatArray, int], None]) -> tuple[float, int]:
+    def relax(
+        self, settings: NebSettings, done: int, keep: Callable[[FloatArray, int], None], *, careful: bool
+    ) -> tuple[float, int]:
         from ase.mep.neb import NEB
         from ase.optimize import FIRE
 
         steps, force = done, float("inf")
-        for climb, limit in ((False, _ROUGH), (True, settings.fmax)):
+        ceiling = float(np.ptp(self.answers()[0])) + _RUNAWAY
+        for climb, limit in ((False, _CALM if careful else _ROUGH), (True, settings.fmax)):
             band = NEB(self.images, k=settings.spring, climb=climb, method="improvedtangent")
             force = _largest(band.get_forces())
-            optimizer = FIRE(band, logfile=None, dt=0.1, dtmax=0.4, maxstep=0.15)
+            optimizer = FIRE(
+                band, logfile=None, dt=0.1, dtmax=0.2 if careful else 0.4, maxstep=0.05 if careful else 0.15
+            )
             while force > limit and steps < settings.max_steps:
                 optimizer.step()
                 steps += 1
                 force = _largest(band.get_forces())
                 keep(self.positions(), steps)
+                if np.ptp(self.answers()[0]) > ceiling:  # an image climbs away: more steps do not bring it back
+                    return float("inf"), steps
             _log.debug("climb %s: %d steps, largest force %.3f eV/angstrom", climb, steps, force)
         return force, steps
 
@@ -293,13 +313,13 @@ def _end_points(defect: Defect, evaluate: Evaluate, settings: NebSettings) -> Fl
     return np.array(ends)
 
 
-def _lowest(
+def _ranked(
     defect: Defect, ends: FloatArray, evaluate: Evaluate, settings: NebSettings, surface: Surface | None
-) -> tuple[FloatArray, str]:
+) -> list[tuple[str, FloatArray]]:
+    """Starting paths by the height of their highest image, lowest first."""
     bands = starting_paths(defect.atoms, ends[0], ends[1], images=settings.images, ion=defect.ion, surface=surface)
     heights = {name: float(evaluate(band[1:-1])[0].max()) for name, band in bands.items()}
-    best = min(heights, key=lambda name: heights[name])
-    return bands[best], best
+    return sorted(bands.items(), key=lambda entry: heights[entry[0]])
 
 
 def _result(hop: VacancyHop, band: _Chain, force: float, steps: int, start: str, settings: NebSettings) -> Band:
@@ -319,14 +339,14 @@ def _nearest(structure: Structure, point: FloatArray) -> int:
     return int(away[0].argmin())
 
 
-def _save(folder: Path | None, positions: FloatArray, steps: int, start: str, finished: bool, force: float) -> None:
+def _save(folder: Path | None, positions: FloatArray, held: Mapping[str, Any]) -> None:
     if folder is None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / "band.part"
-    state = json.dumps({"steps": steps, "start": start, "finished": finished, "force": force})
+    state = {name: held[name] for name in ("steps", "start", "attempt", "finished", "force")}
     with draft.open("wb") as file:
-        np.savez(file, positions=positions, state=np.array(state))
+        np.savez(file, positions=positions, state=np.array(json.dumps(state)))
     draft.replace(folder / "band.npz")
 
 
@@ -334,4 +354,4 @@ def _load(folder: Path | None) -> dict[str, Any] | None:
     if folder is None or not (folder / "band.npz").is_file():
         return None
     with np.load(folder / "band.npz", allow_pickle=False) as held:
-        return {"positions": held["positions"], **json.loads(str(held["state"]))}
+        return {"attempt": 0, "positions": held["positions"], **json.loads(str(held["state"]))}
