@@ -4,13 +4,22 @@ import numpy as np
 import pytest
 from pymatgen.core import Composition
 
-from ionsmith.core.errors import ArtifactError, PhysicsError
+from ionsmith.core.errors import ArtifactError, InputError, PhysicsError
+from ionsmith.core.records import Kind, Outcome, Value
 from ionsmith.predict import composition_hull
+from ionsmith.predict.composition import (
+    CompositionBandGap,
+    CompositionBulkModulus,
+    CompositionEnergyAboveHull,
+    CompositionFormationEnergy,
+    gathered,
+)
 from ionsmith.predict.composition_hull import QuickHull
 from ionsmith.predict.composition_memory import Memory, novelty
+from ionsmith.predict.composition_store import load_core, save
 from ionsmith.represent.composition import ElementStatistics, elements_of
 from ionsmith.represent.formula import FormulaVector, fractions_of
-from ionsmith.testing import formula
+from ionsmith.testing import formula, rock_salt
 from ionsmith.thermodynamics.phases import HullTable
 
 FORMULAS = ("Li6PS5Cl", "LiF", "Li0.5Na0.5Cl", "Fe", "La3Zr2Li7O12")
@@ -107,3 +116,96 @@ class TestHull:
         for text, energy in zip(texts, hull, strict=True):
             slow = table.energy_above_hull(Composition(text), 0.0, without_own=True).energy_above_hull
             assert energy == pytest.approx(-slow, abs=1e-7), text
+
+
+METALS, ANIONS = ("Li", "Na", "K", "Rb", "Cs", "Mg", "Ca", "Sr", "Ba", "Zn"), ("F", "Cl", "Br", "O", "S", "Se")
+SMALL = {"members": 2, "epochs": 12, "width": 16, "blocks": 1}
+
+
+def outcomes():
+    """A world in which the electronegativity of the anion and the mass of the metal decide everything."""
+    rows = []
+    for i, metal in enumerate(METALS):
+        for j, anion in enumerate(ANIONS):
+            numbers = {
+                "formation_energy": -3.0 + 0.4 * j,
+                "band_gap": 6.0 - j,
+                "bulk_modulus": 10.0 ** (2.0 - 0.1 * i),
+            }
+            values = {name: Value(number, 0.0, "toy") for name, number in numbers.items()}
+            rows.append(Outcome(formula(f"{metal}2{anion}"), values))
+    return rows
+
+
+class TestModels:
+    @pytest.fixture(scope="class")
+    def fitted(self):
+        return CompositionFormationEnergy(**SMALL).fit(outcomes(), np.random.default_rng(0))
+
+    def test_it_learns_what_is_there(self):
+        rows = outcomes()
+        model = CompositionBandGap(**{**SMALL, "epochs": 60}).fit(rows, np.random.default_rng(0))
+        said = model.predict([row.candidate for row in rows])
+        true = np.array([row.values["band_gap"].mean for row in rows])
+        assert np.abs(said.mean - true).mean() < 0.5 * np.abs(true - true.mean()).mean()
+        assert (said.mean >= 0.0).all()
+
+    def test_a_known_formula_keeps_its_energy_and_an_unknown_one_is_predicted(self, fitted):
+        known, new = fitted.predict([formula("Li2O"), formula("Li3OF")]).mean
+        assert known == pytest.approx(-1.8, abs=1e-6)
+        assert -4.0 < new < 0.5
+
+    def test_nothing_lies_below_the_hull(self):
+        model = CompositionEnergyAboveHull(**SMALL).fit(outcomes(), np.random.default_rng(0))
+        said = model.predict([formula("Li2O"), formula("Li4OF"), formula("Li")])
+        assert said.mean[0] == 0.0  # no other phase of Li and O is known
+        assert (said.mean >= 0.0).all() and said.mean[2] == 0.0
+
+    def test_pairs_never_seen_together_are_outside_the_domain(self):
+        model = CompositionBulkModulus(**SMALL).fit(outcomes(), np.random.default_rng(0))
+        said = model.predict([formula("Li2O"), formula("LiNaO"), formula("Li3N")])
+        assert said.in_domain.tolist() == [False, False, False]  # every element is too rare in so small a world
+        assert (said.mean > 0.0).all()
+
+    def test_neighbours_and_training(self, fitted):
+        why = fitted.explain(formula("Li2O"))
+        assert why["neighbours"][0]["distance"] == 0.0 or not why["in_training"]
+        assert len(why["neighbours"]) == 5
+        assert not fitted.explain(formula("Li3OF"))["in_training"]
+
+    def test_a_saved_core_answers_the_same(self, fitted, tmp_path):
+        card = {"data": [{"name": "toy", "licence": "none", "source": "test"}], "split": "all", "metrics": {}}
+        save(fitted._shared.core, card={**card, "command": "test"}, folder=tmp_path)
+        again = load_core(folder=tmp_path)
+        asked = elements_of([formula("Li3OF"), formula("KCl")])
+        assert again.answer(asked)["band_gap"].mean == pytest.approx(
+            fitted._shared.core.answer(asked)["band_gap"].mean
+        )
+
+    def test_repeated_formulas_count_once_by_their_median(self):
+        rows = [Outcome(formula("LiF"), {"band_gap": Value(gap, 0.0, "toy")}) for gap in (1.0, 2.0, 9.0)]
+        found, values, tasks = gathered(rows)
+        assert (len(found.numbers), values.tolist(), tasks) == (1, [[2.0]], ("band_gap",))
+
+    def test_what_cannot_be_answered_is_refused(self, fitted):
+        with pytest.raises(InputError, match="expected a composition"):
+            fitted.predict([rock_salt()])
+        with pytest.raises(InputError, match="expected a composition"):
+            fitted.explain(rock_salt())
+        with pytest.raises(InputError, match="fitted model"):
+            CompositionBandGap().predict([formula("LiF")])
+        with pytest.raises(InputError, match="counts of at least 1"):
+            CompositionBandGap(members=0)
+        with pytest.raises(InputError, match="rows with values"):
+            CompositionBandGap().fit([Outcome(formula("LiF"))], np.random.default_rng(0))
+        with pytest.raises(InputError, match="value of band_gap"):
+            row = Outcome(formula("LiF"), {"shear_modulus": Value(1.0, 0.0, "toy")})
+            CompositionBandGap().fit([row], np.random.default_rng(0))
+        with pytest.raises(InputError, match="two formulas"):
+            CompositionBandGap(**SMALL).fit(
+                [Outcome(formula("LiF"), {"band_gap": Value(1.0, 0.0, "toy")})], np.random.default_rng(0)
+            )
+
+    def test_an_empty_question_has_an_empty_answer(self, fitted):
+        assert len(fitted.predict([])) == 0
+        assert fitted.kinds == frozenset({Kind.COMPOSITION})
