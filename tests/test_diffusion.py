@@ -29,11 +29,15 @@ def walk(seed, *, rate=0.2, ions=24, frames=400, melt=0.0, temperature=600.0):
     return Trajectory(np.array([3] * ions + [16] * 20), 10.0 * np.eye(3), positions, 0.05, temperature)
 
 
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def exact(rate):
     return rate * 2.0**2 / 2.0 * 1e-4
 
 
-@pytest.mark.parametrize(("rate", "ions", "frames"), [(0.5, 24, 400), (0.05, 24, 300), (0.2, 12, 200)])
+@pytest.mark.parametrize(("rate", "ions", "frames"), [(0.2, 12, 200), slow(0.5, 24, 400), slow(0.05, 24, 300)])
 def test_a_walk_of_known_diffusivity_is_recovered_within_the_95_percent_interval_in_90_of_100_seeds(
     rate, ions, frames
 ):
