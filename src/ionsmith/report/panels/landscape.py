@@ -150,7 +150,7 @@ def _solid(details: Mapping[str, Any], path: Mapping[str, Any]) -> Any:
     _add_framework(figure, details.get("framework", {}), lattice)
     _add_path(figure, details, path, lattice)
     axis = {"visible": False, "showspikes": False}
-    camera = {"eye": {"x": 0.95, "y": 1.5, "z": 0.55}, "center": {"x": 0.0, "y": 0.0, "z": -0.06}}
+    camera = {"eye": {"x": 1.05, "y": 1.65, "z": 0.6}, "center": {"x": 0.0, "y": 0.0, "z": -0.08}}
     dress(figure)
     figure.update_layout(
         height=_HEIGHT,
