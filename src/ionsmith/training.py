@@ -12,7 +12,7 @@ from ionsmith.core.protocols import PropertyModel
 from ionsmith.core.records import Bound, Kind
 from ionsmith.evaluate.table import Fault, Table, read_table
 
-START = "transfer_band_gap"
+START = "transfer_formation_energy"
 _BATCH = 16
 TABLES = ("table.csv", "id_prop.csv", "data.csv")
 """Names under which the table is looked for in a folder."""
@@ -75,6 +75,7 @@ def train_head(
     error = model.validation_error
     card = {
         "model": name,
+        "prior": model.prior,
         "data": [{"name": data.name, "licence": "the user's own", "source": data.name}],
         "split": "one formula in fourteen kept out for early stopping and calibration",
         "metrics": {"rows": len(table.outcomes), "left_out": len(table.faults), "validation_error": error},

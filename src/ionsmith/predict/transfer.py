@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +18,8 @@ from ionsmith.core.quantities import QUANTITIES, quantity
 from ionsmith.core.records import Candidate, Kind, Outcome, Prediction
 from ionsmith.data.groups import group_labels, spread_over_folds
 from ionsmith.learn.ensemble import EnsembleSettings
-from ionsmith.learn.network import AttentionNetwork
+from ionsmith.learn.network import AttentionNetwork, Crowd
+from ionsmith.predict.transfer_formula import FormulaPrior
 from ionsmith.predict.transfer_head import Head, Lesson, fit_head
 from ionsmith.predict.transfer_readings import columns, reading_of, why_not
 from ionsmith.predict.transfer_views import VIEWS, crowd_of, sound
@@ -46,6 +48,7 @@ class TransferModel:
     quantity = "band_gap"
     kinds = frozenset({Kind.CRYSTAL})
     artifact = ""
+    prior = False
     also: tuple[str, ...] = ()
 
     def __init__(self, *, settings: EnsembleSettings | None = None, scratch: str = "") -> None:
@@ -82,7 +85,7 @@ class TransferModel:
             InputError: fewer crystals with the quantity than there are validation folds, or all of one formula.
         """
         names = (self.quantity, *self.also)
-        lesson = make_lesson(outcomes, beside, names, rng)
+        lesson = make_lesson(outcomes, beside, names, rng, self._crowd)
         scratch = Path(self.scratch) if self.scratch else None
         head = fit_head(lesson, settings=self.settings, rng=rng, scratch=scratch, start=self._start)
         return self._become(head, 0)
@@ -116,7 +119,7 @@ class TransferModel:
         rows, seen = sound(VIEWS(candidates))
         if rows:
             asked = [candidates[row] for row in rows]
-            found = head.predict(crowd_of(asked, seen), [view.numbers for view in seen])
+            found = head.predict(self._crowd(asked, seen), [view.numbers for view in seen])
             for place, row in enumerate(rows):
                 try:
                     mean[row], std[row] = self._decode(
@@ -130,6 +133,14 @@ class TransferModel:
 
     def _decode(self, mean: float, std: float, candidate: Candidate, view: CrystalView) -> tuple[float, float]:
         return reading_of(self._learnt).decode(mean, std, candidate, view)
+
+    def _crowd(self, candidates: Sequence[Candidate], views: Sequence[CrystalView]) -> Crowd:
+        """Return what the networks read; with ``prior`` also what the formula alone says about the gap."""
+        crowd = crowd_of(candidates, views)
+        if not self.prior:
+            return crowd
+        more = FormulaPrior.shipped().features(candidates).astype(np.float32)
+        return replace(crowd, crystal=np.hstack([crowd.crystal, more]))
 
     @property
     def _learnt(self) -> str:
@@ -157,7 +168,7 @@ class TransferModel:
             return {"reason": f"cannot be looked at: {view}"}
         from ionsmith.predict.transfer_reasons import atom_effects, nearest_known
 
-        crowd = crowd_of([candidate], [view])
+        crowd = self._crowd([candidate], [view])
         neighbours = nearest_known(head, crowd, column, k)
         return {
             "neighbours": neighbours,
@@ -180,6 +191,7 @@ class TransferModel:
         artifact = load_artifact(cls.artifact, folder=folder)
         head = Head.restore(artifact.arrays, artifact.card.get("settings", {}))
         model = cls()
+        model.prior = bool(artifact.card.get("prior", False))
         names = head.ensemble.targets.names
         if model._learnt not in names:
             raise ArtifactError(f"artifact {cls.artifact}: expected {model._learnt}, it predicts {', '.join(names)}")
@@ -198,12 +210,18 @@ class TransferModel:
         """
         head, _ = self._known()
         title = QUANTITIES[self.quantity].label
-        full = {"title": f"{title} from CHGNet features", "settings": head.settings(), "quantity": self.quantity}
+        full: dict[str, Any] = {
+            "title": f"{title} from CHGNet features",
+            "settings": head.settings(),
+            "quantity": self.quantity,
+        }
+        full["prior"] = self.prior
         return save_artifact(name or self.artifact, head.arrays(), card={**full, **card}, folder=folder)
 
     def _become(self, head: Head, column: int) -> Self:
         self._head, self._column = head, column
-        digest = hashlib.sha256(json.dumps([head.settings(), column], sort_keys=True).encode())
+        prior = FormulaPrior.shipped().fingerprint if self.prior else ""
+        digest = hashlib.sha256(json.dumps([head.settings(), column, prior], sort_keys=True).encode())
         for name, array in sorted(head.arrays().items()):
             digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
         self._fingerprint = digest.hexdigest()[:16]
@@ -216,7 +234,11 @@ class TransferModel:
 
 
 def make_lesson(
-    outcomes: Sequence[Outcome], beside: Sequence[Outcome], names: Sequence[str], rng: np.random.Generator
+    outcomes: Sequence[Outcome],
+    beside: Sequence[Outcome],
+    names: Sequence[str],
+    rng: np.random.Generator,
+    read: Callable[[Sequence[Candidate], Sequence[CrystalView]], Crowd] = crowd_of,
 ) -> Lesson:
     """Return what a head learns from, a fold of whole formulas set apart for validation.
 
@@ -225,6 +247,7 @@ def make_lesson(
         beside: crystals of another release, see :meth:`TransferModel.fit`.
         names: quantities to learn, the most important first.
         rng: draws the fold.
+        read: makes what the networks read of candidates and views.
 
     Raises:
         InputError: too few crystals.
@@ -249,7 +272,7 @@ def make_lesson(
     told, seen, values = [told[row] for row in used], [seen[row] for row in used], values[used]
     fold = spread_over_folds(group_labels(told, ("formula",)), _VALIDATION_FOLDS, rng)
     return Lesson(
-        crowd_of([outcome.candidate for outcome in told], seen),
+        read([outcome.candidate for outcome in told], seen),
         [view.numbers for view in seen],
         values,
         tuple(names),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -141,7 +142,7 @@ class Head:
             "near.axes": self.neighbourhood.axes.astype(np.float32),
             "near.places": self.neighbourhood.places,
             "near.far": np.array([self.neighbourhood.far]),
-            "told": np.frombuffer(json.dumps(told, separators=(",", ":")).encode(), dtype=np.uint8),
+            "told": np.frombuffer(zlib.compress(json.dumps(told).encode(), 9), dtype=np.uint8),
             "told.values": np.array(values, dtype=np.float32),
             "familiar": np.array(sorted(self.familiar), dtype=np.int16),
             "usual": self.usual,
@@ -177,11 +178,11 @@ class Head:
             near = Neighbourhood(
                 arrays["near.mean"], arrays["near.axes"], arrays["near.places"], float(arrays["near.far"][0])
             )
-            names = json.loads(arrays["told"].tobytes())
+            names = json.loads(zlib.decompress(arrays["told"].tobytes()))
             values = arrays["told.values"].astype(float).tolist()
             familiar = frozenset(arrays["familiar"].tolist())
             usual, missed = arrays["usual"], arrays["missed"]
-        except (KeyError, ValueError, IndexError) as error:
+        except (KeyError, ValueError, IndexError, zlib.error) as error:
             raise ArtifactError(f"transfer head: {error} is missing or wrong") from error
         told = tuple(
             (str(formula), str(locator), tuple(None if v != v else float(v) for v in row))

@@ -18,11 +18,15 @@ from ionsmith.thermodynamics.references import ElementReferences
 
 @register("model", "transfer_band_gap")
 class TransferBandGap(TransferModel):
-    """PBE band gap, eV: the chance of not being a metal times the gap if so; the scale of Materials Project."""
+    """PBE band gap, eV: the chance of not being a metal times the gap if so; the scale of Materials Project.
+
+    Beside the atoms its networks read what the formula alone says, learnt from many more formulas.
+    """
 
     name = "transfer_band_gap"
     quantity = "band_gap"
     artifact = "transfer_band_gap"
+    prior = True
 
 
 @register("model", "transfer_formation_energy")

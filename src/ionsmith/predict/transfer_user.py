@@ -52,6 +52,7 @@ class UserTransfer(TransferModel):
             cls = lookup("model", start)
             if not issubclass(cls, TransferModel):
                 raise InputError(f"train: expected a transfer model to start from, got {start!r}")
+            self.prior = cls.prior
             networks = cls.load()._known()[0].ensemble.networks
             shape = networks[0].shape
             self.settings = replace(self.settings, members=len(networks), hidden=shape.hidden, queries=shape.queries)
@@ -74,6 +75,7 @@ class UserTransfer(TransferModel):
         card: Mapping[str, Any] = artifact.card
         try:
             model = cls(name=str(card["model"]), quantity=str(card["quantity"]))
+            model.prior = bool(card.get("prior", False))
             return model._become(Head.restore(artifact.arrays, card["settings"]), 0)
         except KeyError as error:
             raise ArtifactError(
