@@ -1,5 +1,7 @@
 """Doped crystals: balanced, distinct, ordered, the same every time, and honest about where they come from."""
 
+import json
+
 import pytest
 from pymatgen.core import Lattice, Structure
 
@@ -98,3 +100,42 @@ def test_too_few_ions_to_remove():
     )
     with pytest.raises(PhysicsError, match="mobile ions to remove"):
         dope(Candidate(Kind.CRYSTAL, lean, Origin("toy")), Doping("P", "W", 1.0, 8))
+
+
+def test_the_command_writes_structures_that_a_screen_reads(tmp_path):
+    from typer.testing import CliRunner
+
+    from ionsmith.cli import app
+    from ionsmith.io.read import read_inputs
+
+    out = tmp_path / "doped"
+    arguments = [
+        "dope",
+        "library:li2o",
+        "--site",
+        "O",
+        "--dopant",
+        "Cl",
+        "--level",
+        "0.25",
+        "--out",
+        str(out),
+        "--json",
+    ]
+    ran = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert ran.exit_code == 0
+    document = json.loads(ran.stdout)
+    assert document["command"] == "dope"
+    read = list(read_inputs([out / "structures"]))
+    assert len(read) == len(document["candidates"]) >= 1
+    assert read[0].candidate.formula == document["candidates"][0]["formula"]
+
+
+def test_the_command_knows_its_hosts(tmp_path):
+    from ionsmith.cli import _host
+
+    with pytest.raises(InputError, match="unknown crystal"):
+        _host("library:unobtainium")
+    (tmp_path / "bad.cif").write_text("nothing")
+    with pytest.raises(InputError):
+        _host(str(tmp_path / "bad.cif"))

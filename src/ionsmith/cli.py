@@ -9,7 +9,7 @@ import tempfile
 import tomllib
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any
@@ -18,10 +18,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ionsmith import __version__, cli_assessment, cli_diffusion
+from ionsmith import __version__, cli_assessment, cli_diffusion, cli_training
 from ionsmith.core.errors import ArtifactError, ExecutionError, IonsmithError
-from ionsmith.core.quantities import QUANTITIES
-from ionsmith.core.records import Kind
+from ionsmith.core.quantities import QUANTITIES, suggestion
+from ionsmith.core.records import Candidate, Kind, Outcome
 from ionsmith.core.results import Row, RunResult, attached_files
 
 _INTERRUPTED = 130
@@ -39,6 +39,7 @@ data_app = typer.Typer(help="Public data sets: what they are, and fetching them.
 app.add_typer(data_app, name="data")
 app.command()(cli_assessment.evaluate)
 app.command()(cli_diffusion.diffusion)
+app.command()(cli_training.train)
 app.add_typer(cli_assessment.study_app, name="study")
 
 Inputs = Annotated[
@@ -150,6 +151,53 @@ def simulate(
     _deliver(
         lambda o: recipes.simulate(name, inputs or [], o, spec=spec, settings=settings), options, as_json=as_json
     )
+
+
+@app.command()
+def dope(
+    host: Annotated[str, typer.Argument(help="One crystal: CIF, POSCAR, JSON, or library:<key>.")],
+    site: Annotated[str, typer.Option(help="Element that is replaced.")],
+    dopant: Annotated[str, typer.Option(help="Element that replaces it.")],
+    level: Annotated[float, typer.Option(help="Share of the replaced atoms, 0 to 1.")],
+    charge: Annotated[int | None, typer.Option(help="Charge of the dopant; otherwise its common one.")] = None,
+    mobile: Annotated[str, typer.Option(help="Ion whose vacancies or interstitials balance the charge.")] = "Li",
+    count: Annotated[int, typer.Option(min=1, help="Most arrangements.")] = 5,
+    max_sites: MaxSites = 150,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Substitute a dopant into a host; the structures in --out are inputs for screen and simulate."""
+    from ionsmith.generate.dopants import Doping
+    from ionsmith.generate.dopants import dope as arrange
+
+    doping = Doping(site, dopant, level, charge, mobile, max_sites)
+    _deliver(lambda o: _doped(arrange(_host(host), doping, count=count), o.out), {"out": out}, as_json=as_json)
+
+
+def _host(text: str) -> Candidate:
+    from ionsmith.core.errors import InputError
+    from ionsmith.data.library import load_library
+    from ionsmith.io.read import read_inputs
+
+    if text.startswith("library:"):
+        known = {candidate.source.locator: candidate for candidate in load_library()}
+        if text not in known:
+            raise InputError(f"unknown crystal {text!r}{suggestion(text, known)}")
+        return known[text]
+    first = next(iter(read_inputs([text])))
+    if first.note:
+        raise InputError(first.note)
+    return first.candidate
+
+
+def _doped(made: Sequence[Candidate], out: Path | None) -> RunResult:
+    rows = tuple(Row(n, each.key, Outcome(each), "dope", rank=n + 1) for n, each in enumerate(made))
+    result = RunResult("dope", __version__, rows)
+    if out is not None:
+        from ionsmith.io.write import write_run
+
+        write_run(result, out)
+    return result
 
 
 @data_app.command("list")
