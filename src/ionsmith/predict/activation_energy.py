@@ -1,0 +1,272 @@
+"""Activation energy of conduction from composition and, where it is known, the cell; learnt from measured values."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ionsmith.artifacts.cards import load_artifact, save_artifact
+from ionsmith.core.errors import ArtifactError, InputError
+from ionsmith.core.records import Candidate, Kind, Outcome, Prediction
+from ionsmith.core.registry import register
+from ionsmith.data.groups import group_labels
+from ionsmith.predict.activation_energy_expert import (
+    Expert,
+    Rows,
+    Settings,
+    View,
+    expert_arrays,
+    expert_from_arrays,
+    fit_expert,
+    view,
+)
+from ionsmith.represent.cell import has_cell
+
+QUANTITY, CONDUCTIVITY = "activation_energy", "log10_conductivity"
+ARTIFACT = "activation_energy"
+_LITHIUM = 3
+_SAME = 0.01  # distance below which a training row is the same material, up to rounded occupancies
+_PREFIX = {False: "formula.", True: "cell."}
+
+
+@dataclass(frozen=True)
+class _State:
+    """What fitting leaves behind.
+
+    Attributes:
+        experts: by whether they look at the cell.
+        told: per row with a measured energy formula, energy (eV), DOI and family.
+    """
+
+    experts: Mapping[bool, Expert]
+    told: tuple[tuple[str, float, str, str], ...]
+
+
+@register("model", "activation_energy")
+class ActivationEnergyModel:
+    """Activation energy: kernel surfaces and randomised trees on several views, averaged in the logarithm.
+
+    Two experts are kept, as in the conductivity model: one sees composition, cell and space group, one the
+    composition alone. Each is the geometric mean of a Laplace-kernel ridge on derived features, another on these and
+    the raw table, and extremely randomised trees (doi 10.1007/s10994-006-6226-1) on energies and on their
+    logarithms. Rows for which only a conductivity was measured teach too, with a smaller weight: their energy is read
+    off the Meyer-Neldel line log Ea = a + b log sigma of the training rows. A conductivity is never an input, so no
+    measurement of the material asked about is needed.
+
+    ``std`` comes from cross-validation grouped by composition, as a function of the energy, the
+    disagreement of the parts and the distance to the nearest measured material; ``in_domain`` is false for
+    materials without lithium and for those farther from everything known than a quarter of these rows were.
+    """
+
+    name = "activation_energy"
+    quantity = QUANTITY
+    kinds = frozenset({Kind.CRYSTAL, Kind.COMPOSITION})
+
+    def __init__(
+        self,
+        *,
+        trees: int = Settings.trees,
+        calibration_trees: int = Settings.calibration_trees,
+        aide: float = Settings.aide,
+        folds: int = Settings.folds,
+    ) -> None:
+        """Store the settings; see :class:`ionsmith.predict.activation_energy_expert.Settings`.
+
+        Args:
+            trees: randomised trees per expert.
+            calibration_trees: trees per fold of the calibration.
+            aide: weight of rows whose energy is read off their conductivity.
+            folds: of the calibration.
+
+        Raises:
+            InputError: a setting out of its range.
+        """
+        if min(trees, calibration_trees) < 1 or folds < 2 or not aide > 0.0:
+            raise InputError(
+                f"activation_energy: expected trees above 0, folds above 1 and aide above 0, got trees {trees}, "
+                f"calibration_trees {calibration_trees}, folds {folds}, aide {aide}"
+            )
+        self.settings = Settings(trees=trees, calibration_trees=calibration_trees, aide=aide, folds=folds)
+        self._state: _State | None = None
+        self._fingerprint = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Text that changes whenever the prediction for the same candidate could change."""
+        return f"{self.name}-{self._fingerprint or 'unfitted'}"
+
+    def fit(self, outcomes: Sequence[Outcome], rng: np.random.Generator) -> Self:
+        """Learn from measured activation energies, and from conductivities of other materials.
+
+        Args:
+            outcomes: rows with ``activation_energy``; rows with ``log10_conductivity`` alone help. Rows of
+                one formula, or with the same fact ``material``, stay together in the calibration.
+            rng: random stream.
+
+        Raises:
+            InputError: rows with the energy of fewer than two compositions.
+        """
+        # materials with a measured energy first: they are the neighbours
+        ordered = sorted(outcomes, key=lambda outcome: QUANTITY not in outcome.values)
+        told = tuple(_told(outcome) for outcome in ordered if QUANTITY in outcome.values)
+        labels = group_labels(ordered, ("formula", "material"))
+        if len(np.unique(labels[: len(told)])) < 2:
+            raise InputError(
+                f"{self.name}: expected energies of at least two formulas and papers, got {len(told)} of one"
+            )
+        energies, conductivities = (_values(ordered, name) for name in (QUANTITY, CONDUCTIVITY))
+        candidates = [outcome.candidate for outcome in ordered]
+        experts = {}
+        for cell in (False, True):
+            if not cell or any(has_cell(candidate) for candidate in candidates):
+                rows = Rows(view(candidates, cell=cell), energies, conductivities, labels)
+                experts[cell] = fit_expert(rows, rng, settings=self.settings)
+        return self._become(_State(experts, told))
+
+    def predict(self, candidates: Sequence[Candidate]) -> Prediction:
+        """Return eV.
+
+        Args:
+            candidates: n crystals or compositions.
+
+        Raises:
+            InputError: the model was not fitted, or a candidate is of another kind or cannot be read.
+        """
+        mean, std = np.zeros(len(candidates)), np.ones(len(candidates))
+        inside = np.zeros(len(candidates), dtype=bool)
+        for cell, expert, rows in self._shares(candidates):
+            materials = view([candidates[row] for row in rows], cell=cell)
+            mean[rows], std[rows], inside[rows] = expert.predict(materials)
+            inside[rows] &= materials.fractions[:, _LITHIUM] > 0.0
+        return Prediction(mean, std, inside)
+
+    def explain(self, candidate: Candidate) -> dict[str, Any]:
+        """Return JSON-ready reasons: the nearest measured materials, and whether this one was learnt from.
+
+        Args:
+            candidate: a crystal or composition.
+
+        Raises:
+            InputError: the model was not fitted, or the candidate is of another kind or cannot be read.
+        """
+        ((cell, expert, _),) = self._shares([candidate])
+        distance = expert.blend.distances(view([candidate], cell=cell))[0]
+        nearest = np.argsort(distance, kind="stable")[:5]
+        told = self._known().told
+        return {
+            "neighbours": [
+                {
+                    "formula": told[row][0],
+                    "value": told[row][1],
+                    "doi": told[row][2],
+                    "family": told[row][3],
+                    "distance": round(float(distance[row]), 3),
+                }
+                for row in nearest
+            ],
+            "in_training": bool(distance[nearest[0]] < _SAME),
+        }
+
+    @classmethod
+    def load(cls, *, folder: Path | None = None) -> Self:
+        """Return the shipped model.
+
+        Args:
+            folder: parent folder of another artifact of the same layout; the package's own if None.
+
+        Raises:
+            ArtifactError: the weights are missing, damaged, or do not match their card.
+        """
+        artifact = load_artifact(ARTIFACT, folder=folder)
+        model = cls()
+        try:
+            model.settings = Settings(**artifact.card["settings"])
+            return model._become(_restored(artifact.arrays, model.settings))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(
+                f"artifact {ARTIFACT}: expected settings and arrays of this model: {error}"
+            ) from error
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what to store: kernels, trees and the measured materials.
+
+        Raises:
+            InputError: the model was not fitted.
+        """
+        state = self._known()
+        known = state.experts[True in state.experts].blend.known
+        stored: dict[str, NDArray[Any]] = {
+            "fractions": known.fractions.astype(np.float32),
+            "space_group": known.space_group.astype(np.int16),
+            "told": np.frombuffer(json.dumps(state.told).encode(), dtype=np.uint8),
+        }
+        for cell, expert in state.experts.items():
+            stored |= expert_arrays(expert, prefix=_PREFIX[cell])
+        return stored
+
+    def _become(self, state: _State) -> Self:
+        self._state = state
+        digest = hashlib.sha256(json.dumps(asdict(self.settings), sort_keys=True).encode())
+        for name, array in sorted(self.arrays().items()):
+            digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+        self._fingerprint = digest.hexdigest()[:16]
+        return self
+
+    def _known(self) -> _State:
+        if self._state is None:
+            raise InputError(f"{self.name}: expected a fitted model; call fit or load first")
+        return self._state
+
+    def _shares(self, candidates: Sequence[Candidate]) -> list[tuple[bool, Expert, list[int]]]:
+        """Return which expert answers for which candidates."""
+        experts = self._known().experts
+        rows: dict[bool, list[int]] = {}
+        for row, candidate in enumerate(candidates):
+            if candidate.kind not in self.kinds:
+                raise InputError(f"{self.name}: expected a crystal or composition, got {candidate.kind.value}")
+            rows.setdefault(True in experts and has_cell(candidate), []).append(row)
+        return [(cell, experts[cell], held) for cell, held in rows.items()]
+
+
+def save(model: ActivationEnergyModel, *, card: Mapping[str, Any], folder: Path | None = None) -> Path:
+    """Write a fitted model with its card; returns the folder.
+
+    Args:
+        model: fitted.
+        card: ``data``, ``split``, ``metrics`` and ``command``; see :func:`ionsmith.artifacts.cards.save_artifact`.
+        folder: parent folder; the package's own artifacts if None.
+
+    Raises:
+        InputError: the model was not fitted, or the card lacks something.
+    """
+    full = {"title": "Activation energy of ion conduction", "settings": asdict(model.settings), **card}
+    return save_artifact(ARTIFACT, model.arrays(), card=full, folder=folder)
+
+
+def _restored(arrays: Mapping[str, NDArray[Any]], settings: Settings) -> _State:
+    fractions, groups = arrays["fractions"].astype(float), arrays["space_group"].astype(float)
+    empty = np.empty((len(fractions), 0))
+    experts = {}
+    for cell, prefix in _PREFIX.items():
+        if prefix + "spread" in arrays:
+            known = View(empty, empty, fractions, groups if cell else np.zeros(len(fractions)))
+            experts[cell] = expert_from_arrays(arrays, known, prefix=prefix, settings=settings)
+    told = tuple(tuple(row) for row in json.loads(arrays["told"].tobytes()))
+    return _State(experts, told)
+
+
+def _told(outcome: Outcome) -> tuple[str, float, str, str]:
+    facts = outcome.candidate.source.facts
+    doi, family = (str(facts.get(name, "") or "") for name in ("doi", "family"))
+    return outcome.candidate.formula, outcome.values[QUANTITY].mean, doi, family
+
+
+def _values(outcomes: Sequence[Outcome], name: str) -> NDArray[np.float64]:
+    return np.array([outcome.values[name].mean if name in outcome.values else np.nan for outcome in outcomes])
