@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,9 +69,8 @@ def train_head(
     table = _crystals(read_table(_table_file(data), quantity, target=target))
     start = name if name in registered("model") else START
     settings = EnsembleSettings(training=Training(epochs=epochs, batch=_BATCH, rate=5e-4, average=0.99))
-    model = UserTransfer(
-        name=name, quantity=quantity, start=start, settings=settings, scratch=str(out) + ".checkpoints"
-    )
+    scratch = Path(f"{out}.checkpoints")
+    model = UserTransfer(name=name, quantity=quantity, start=start, settings=settings, scratch=str(scratch))
     model.fit(table.outcomes, np.random.default_rng(seed))
     error = model.validation_error
     card = {
@@ -82,6 +82,7 @@ def train_head(
         "command": f"ionsmith train {name} --data {data.name} --quantity {quantity} --out {out.name} --seed {seed}",
     }
     model.save(card=card, folder=out.parent, name=out.name)
+    shutil.rmtree(scratch, ignore_errors=True)  # finished; another table must not be continued from here
     return Trained(out, quantity, len(table.outcomes), table.faults, error)
 
 
