@@ -191,12 +191,14 @@ def _host(text: str) -> Candidate:
 
 
 def _doped(made: Sequence[Candidate], out: Path | None) -> RunResult:
-    rows = tuple(Row(n, each.key, Outcome(each), "dope", rank=n + 1) for n, each in enumerate(made))
+    rows = tuple(Row(n, each.key, Outcome(each), "dope") for n, each in enumerate(made))
     result = RunResult("dope", __version__, rows)
     if out is not None:
         from ionsmith.io.write import write_run
+        from ionsmith.report import write_report
 
         write_run(result, out)
+        write_report(result, out / "report.html")
     return result
 
 

@@ -95,6 +95,7 @@ def dope(host: Candidate, doping: Doping, *, count: int = 5) -> tuple[Candidate,
     primitive = ordered.structure.copy()
     charges = _charges(primitive)
     primitive.remove_oxidation_states()
+    primitive = _primitive(primitive)
     for symbol in (doping.site, doping.mobile):
         if symbol not in charges:
             raise InputError(f"dope: {host.formula or 'the host'} holds no {symbol}")
@@ -197,6 +198,23 @@ class _Plan:
         ends = np.cumsum([0, *(len(part) for part in state)]).tolist()
         parts = [tuple(int(n) for n in first[a:b]) for a, b in itertools.pairwise(ends)]
         return parts[0], parts[1], parts[2]
+
+
+def _primitive(structure: Structure) -> Structure:
+    """The primitive cell, atoms as they are; the given cell where symmetry finds none."""
+    numbers = [site.specie.Z for site in structure]
+    try:  # spglib raises or returns None, depending on a switch that other libraries turn
+        found = spglib.standardize_cell(
+            (structure.lattice.matrix, structure.frac_coords, numbers),
+            to_primitive=True,
+            no_idealize=True,
+            symprec=0.01,
+        )
+    except getattr(spglib, "SpglibError", ValueError):
+        found = None
+    if found is None or len(found[2]) >= len(structure):
+        return structure
+    return Structure(found[0], [Element.from_Z(int(n)) for n in found[2]], found[1])
 
 
 def _charges(structure: Structure) -> dict[str, float]:
