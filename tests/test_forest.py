@@ -6,7 +6,7 @@ from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor, Ran
 from sklearn.tree import DecisionTreeRegressor
 
 from ionsmith.core.errors import ArtifactError, InputError
-from ionsmith.learn.forest import Forest, trimmed_mean
+from ionsmith.learn.forest import Forest, LeafWeights, quantiles, trimmed_mean
 
 
 @pytest.fixture(scope="module")
@@ -76,14 +76,30 @@ def test_a_missing_array_is_named():
         Forest.from_arrays({"number": np.zeros(1)})
 
 
+def test_weights_of_training_rows_give_the_forest_back(task):
+    features, target = task
+    grown = ExtraTreesRegressor(20, min_samples_leaf=3, random_state=0).fit(features[:300], target[:300])
+    forest = Forest.from_sklearn(grown.estimators_)
+    weights = LeafWeights.grown(forest, features[:300]).weights(features)
+    assert weights.shape == (400, 300)
+    np.testing.assert_allclose(weights.sum(axis=1), 1.0)
+    np.testing.assert_allclose(weights @ target[:300], grown.predict(features), atol=1e-9)
+
+
 def test_trimmed_mean():
-    votes = np.array([[9.0, 1.0, 2.0, 3.0, -7.0]])
-    assert trimmed_mean(votes, 0.2)[0] == pytest.approx(2.0)
-    assert trimmed_mean(votes, 0.0)[0] == pytest.approx(8.0 / 5)
-    assert trimmed_mean(votes, 0.49)[0] == pytest.approx(2.0)
+    values, even = np.array([9.0, 1.0, 2.0, 3.0, -7.0]), np.ones((1, 5))
+    assert trimmed_mean(values, even, 0.2)[0] == pytest.approx(2.0)
+    assert trimmed_mean(values, even, 0.0)[0] == pytest.approx(8.0 / 5)
+    assert trimmed_mean(values, even, 0.49)[0] == pytest.approx(2.0)
+    assert trimmed_mean(values, np.array([[8.0, 1.0, 1.0, 0.0, 0.0]]), 0.3)[0] == pytest.approx(9.0)
+
+
+def test_quantiles_follow_the_weights():
+    values, weights = np.array([3.0, 1.0, 2.0]), np.array([[1.0, 1.0, 1.0], [0.0, 1.0, 0.0]])
+    assert quantiles(values, weights, (0.1, 0.5, 1.0)).tolist() == [[1.0, 2.0, 3.0], [1.0, 1.0, 1.0]]
 
 
 @pytest.mark.parametrize("trim", [-0.1, 0.5])
 def test_a_share_that_leaves_nothing_is_refused(trim):
     with pytest.raises(InputError, match="share to trim"):
-        trimmed_mean(np.zeros((1, 4)), trim)
+        trimmed_mean(np.zeros(4), np.ones((1, 4)), trim)

@@ -118,19 +118,40 @@ def conductivity_figures(
     Raises:
         InputError: see :func:`ionsmith.evaluate.harness.evaluate_model`.
     """
+    asked = questions(train, test, seed=seed, folds=folds)
+    comparisons = {name: compare(title, makers, rows, how, seed=seed) for name, (title, rows, how) in asked.items()}
+    first = next(iter(makers.values()))
+    return ConductivityFigures(comparisons, rank_library(first, train, library, np.random.default_rng(seed)))
+
+
+Question = tuple[str, Sequence[Outcome], Sequence[Split]]
+"""Title, rows, and who learns from what."""
+
+
+def questions(
+    train: Sequence[Outcome], test: Sequence[Outcome], *, seed: int, folds: int = 10
+) -> Mapping[str, Question]:
+    """Return every way of asking, by short name: published split, by DOI, by DOI and formula, by family.
+
+    Args:
+        train: rows of the published training part.
+        test: rows of the published test part.
+        seed: start of the random stream that deals out the folds.
+        folds: of the cross-validations.
+
+    Raises:
+        InputError: fewer groups than folds.
+    """
     everything, split = published(train, test)
     bare = without_cell(everything)
     within = np.random.default_rng(seed)
-    asked: dict[str, tuple[str, Sequence[Outcome], Sequence[Split]]] = {
+    return {
         "published": ("Published split: train.csv to test.csv", everything, split),
         "published-formula": ("Published split, formula alone", bare, split),
         "doi": ("Ten folds by DOI, all rows", everything, grouped_folds(everything, folds, within, by=("doi",))),
         "group": ("Ten folds by DOI and formula, all rows", everything, grouped_folds(everything, folds, within)),
         "family": ("Leave one family out, all rows", everything, leave_one_family_out(everything)),
     }
-    comparisons = {name: compare(title, makers, rows, how, seed=seed) for name, (title, rows, how) in asked.items()}
-    first = next(iter(makers.values()))
-    return ConductivityFigures(comparisons, rank_library(first, train, library, np.random.default_rng(seed)))
 
 
 def without_cell(outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:

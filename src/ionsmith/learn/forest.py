@@ -170,18 +170,92 @@ def _rounded_down(exact: FloatArray) -> NDArray[np.float32]:
     return np.where(rounded > exact, np.nextafter(rounded, np.float32(-np.inf)), rounded)
 
 
-def trimmed_mean(votes: FloatArray, trim: float) -> FloatArray:
-    """Return the mean of each row without its lowest and highest votes, shape (n,).
+@dataclass(frozen=True)
+class LeafWeights:
+    """A forest as a weighting of the rows it was grown on: what a material's leaves hold besides it.
+
+    weight of row i = mean over trees of [i in the leaf] / (rows in the leaf), so the weights of a material sum to one
+    and describe a whole distribution, not only its mean.
+
+    Idea: quantile regression forests, Meinshausen 2006, J. Mach. Learn. Res. 7, 983.
+
+    Attributes:
+        forest: the trees.
+        known: leaf of each training row in each tree, counted from the tree's root; int16, shape (m, trees).
+    """
+
+    forest: Forest
+    known: NDArray[np.int16]
+
+    @classmethod
+    def grown(cls, forest: Forest, features: FloatArray) -> LeafWeights:
+        """Return the weighting over the rows that a forest was grown on.
+
+        Args:
+            forest: the trees.
+            features: those rows, shape (m, columns).
+        """
+        return cls(forest, (forest.leaves(features) - forest.roots[None, :]).astype(np.int16))
+
+    def weights(self, features: FloatArray) -> FloatArray:
+        """Return the weight of every training row for each row asked about, shape (n, m); rows sum to one.
+
+        Args:
+            features: shape (n, columns); no NaN.
+        """
+        asked = self._incidence(self.forest.leaves(features))
+        return np.asarray((asked @ self._members).toarray(), dtype=float)
+
+    @cached_property
+    def _members(self) -> Any:
+        """Share of each training row in each leaf, divided by the number of trees; sparse, shape (nodes, m)."""
+        from scipy.sparse import diags
+
+        there = self._incidence(self.known.astype(np.int64) + self.forest.roots[None, :])
+        held = np.maximum(np.asarray(there.sum(axis=0)).ravel(), 1.0)
+        return (there @ diags(1.0 / (held * len(self.forest)))).T.tocsr()
+
+    def _incidence(self, leaves: IntArray) -> Any:
+        from scipy.sparse import csr_matrix
+
+        rows, trees = leaves.shape
+        starts = np.arange(rows + 1) * trees
+        return csr_matrix((np.ones(leaves.size), leaves.ravel(), starts), shape=(rows, len(self.forest.feature)))
+
+
+def trimmed_mean(values: FloatArray, weights: FloatArray, trim: float) -> FloatArray:
+    """Return the mean of each weighted distribution without its lowest and highest parts, shape (n,).
 
     Args:
-        votes: shape (n, trees).
-        trim: share of votes left out at each end; 0 gives the mean, just under 0.5 the median.
+        values: what the weights stand on, shape (m,).
+        weights: shape (n, m), none negative, each row with a positive sum.
+        trim: share left out at each end; 0 gives the mean, just under 0.5 the median.
 
     Raises:
         InputError: a share outside [0, 0.5).
     """
     if not 0.0 <= trim < 0.5:
         raise InputError(f"expected a share to trim of at least 0 and below 0.5, got {trim}")
-    cut = int(trim * votes.shape[1])
-    ordered = np.sort(votes, axis=1)
-    return np.asarray(ordered[:, cut : votes.shape[1] - cut].mean(axis=1))
+    order, reached = _cumulated(values, weights)
+    before = np.hstack([np.zeros((len(weights), 1)), reached[:, :-1]])
+    kept = np.maximum(np.minimum(reached, 1.0 - trim) - np.maximum(before, trim), 0.0)
+    return np.asarray((kept @ values[order]) / kept.sum(axis=1))
+
+
+def quantiles(values: FloatArray, weights: FloatArray, shares: Sequence[float]) -> FloatArray:
+    """Return quantiles of each weighted distribution, shape (n, len(shares)).
+
+    Args:
+        values: what the weights stand on, shape (m,).
+        weights: shape (n, m), none negative, each row with a positive sum.
+        shares: between 0 and 1.
+    """
+    order, reached = _cumulated(values, weights)
+    places = [np.minimum((reached < share).sum(axis=1), len(values) - 1) for share in shares]
+    return np.asarray(values[order][np.column_stack(places)])
+
+
+def _cumulated(values: FloatArray, weights: FloatArray) -> tuple[IntArray, FloatArray]:
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[:, order], axis=1)
+    return order, reached / reached[:, -1:]

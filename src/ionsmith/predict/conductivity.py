@@ -32,7 +32,6 @@ from ionsmith.represent.electrolyte import MOBILE
 QUANTITY = "log10_conductivity"
 ARTIFACT = "conductivity"
 _SAME = 0.01  # distance below which a training row is the same material, up to rounded occupancies
-_PREFIX = {False: "formula.", True: "cell."}
 
 
 @dataclass(frozen=True)
@@ -71,19 +70,21 @@ class _State:
 
 @register("model", "conductivity")
 class ConductivityModel:
-    """Log10 conductivity: the trimmed vote of randomised trees near known materials, smooth functions far from them.
+    """Log10 conductivity: what like materials were measured to do, and a plane through all chemistry far from them.
 
-    prediction = w T + (1 - w) (0.7 P + 0.3 S) with w = exp(-(max(0, d - near) / reach)^2). T is the mean of the
-    middle half of the votes of extremely randomised trees (doi 10.1007/s10994-006-6226-1), which insulators and
-    outliers cannot pull; where there is a cell, the trees see the table of crystal data itself (``CellContent``).
-    P is a ridge plane in features that mean the same in every family; S is a kernel ridge surface; d is the
-    distance to the nearest training material. Two such experts are kept: one sees composition and cell, one the
-    composition alone. A candidate with a cell that can be believed goes to the first, a bare formula to the second.
+    prediction = w (0.8 T + 0.2 S) + (1 - w) P with w = u + (1 - u) exp(-(max(0, d - near) / reach)^2). T is the
+    middle fifth of the distribution of training values that extremely randomised trees (doi
+    10.1007/s10994-006-6226-1) put in the same leaves, which insulators cannot pull; with a cell, the trees see
+    the table of crystal data itself (``CellContent``) and a few derived numbers. S is a kernel ridge surface; P
+    is a strongly shrunk ridge plane in features that mean the same in every family; d is the distance to the
+    nearest training material; u is 0.5 for stoichiometric and 0.2 for doped compositions. Two such experts are
+    kept: one sees composition and cell, one the composition alone (there 0.6 T + 0.4 S). A candidate with a cell
+    that can be believed goes to the first, a bare formula to the second.
 
     Values below ``floor`` (1e-10 S/cm), limits included, are learnt as the floor, so a prediction near -10 reads
-    "1e-10 S/cm or less". ``std`` comes from grouped cross-validation as a function of the votes' range and of d.
-    ``in_domain`` is false for materials without lithium and for those farther from everything known than a
-    quarter of the cross-validated training rows were.
+    "1e-10 S/cm or less". ``std`` comes from grouped cross-validation as a function of the width of that distribution,
+    of the difference of trees and plane, and of d. ``in_domain`` is false for materials without lithium and for those
+    farther from everything known than a quarter of the cross-validated training rows were.
     """
 
     name = "conductivity"
@@ -103,9 +104,9 @@ class ConductivityModel:
 
         Args:
             trees: randomised trees per expert.
-            trim: share of votes left out at each end, below 0.5.
+            trim: share of the trees' distribution left out at each end, below 0.5.
             floor: log10 S/cm; what lies below is learnt as this.
-            reach: distance over which the trees' say falls to 1/e.
+            reach: distance over which what was learnt locally loses its say.
             calibration_trees: trees per fold of the calibration.
 
         Raises:
@@ -239,8 +240,8 @@ class ConductivityModel:
             "space_group": space_group.astype(np.int16),
             "told": np.frombuffer(json.dumps(state.told).encode(), dtype=np.uint8),
         }
-        for cell, expert in state.experts.items():
-            stored |= expert_arrays(expert, prefix=_PREFIX[cell])
+        for expert in state.experts.values():
+            stored |= expert_arrays(expert)
         return stored
 
     @classmethod
@@ -252,11 +253,12 @@ class ConductivityModel:
         known = {False: View(empty, empty, fractions, np.zeros(len(fractions)))}
         if len(groups):
             known[True] = View(empty[: len(groups)], empty[: len(groups)], fractions[: len(groups)], groups)
+        told = tuple(tuple(row) for row in json.loads(arrays["told"].tobytes()))
+        measured = np.array([row[1] for row in told])
         experts = {
-            cell: expert_from_arrays(arrays, seen, prefix=_PREFIX[cell], cell=cell, settings=model.settings)
+            cell: expert_from_arrays(arrays, seen, measured[: len(seen)], cell=cell, settings=model.settings)
             for cell, seen in known.items()
         }
-        told = tuple(tuple(row) for row in json.loads(arrays["told"].tobytes()))
         return model._become(_State(experts, told))
 
     def _become(self, state: _State) -> Self:

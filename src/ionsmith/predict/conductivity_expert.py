@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,24 +13,47 @@ from scipy.spatial.distance import cdist
 
 from ionsmith.core.records import BoolArray, Candidate, FloatArray
 from ionsmith.data.groups import spread_over_folds
-from ionsmith.learn.forest import Forest, trimmed_mean
+from ionsmith.learn.forest import Forest, LeafWeights, quantiles, trimmed_mean
 from ionsmith.predict.conductivity_far import Plane, Surface, fit_plane, fit_surface
 from ionsmith.represent.composition import elements_of
-from ionsmith.represent.content import AMOUNTS, FRACTIONS, LATTICE, SPACE_GROUP, CellContent
+from ionsmith.represent.content import AMOUNTS, LATTICE, SPACE_GROUP, CellContent
 from ionsmith.represent.electrolyte import ElectrolyteFeatures
 from ionsmith.represent.elements import LAST
 
-_COLUMNS = np.arange(SPACE_GROUP.stop)
-VIEWS = tuple(
-    np.concatenate([_COLUMNS[part] for part in parts])
-    for parts in (
-        (AMOUNTS, LATTICE),
-        (FRACTIONS, LATTICE),
-        (AMOUNTS, LATTICE, SPACE_GROUP),
-        (FRACTIONS, LATTICE, SPACE_GROUP),
-    )
+_ROOM = (
+    *("volume_per_atom", "volume_per_anion", "li_density", "primitive_volume"),
+    *("reduced_a", "reduced_b", "reduced_c", "point_group_order", "centring"),
 )
-"""Columns of ``CellContent`` that each quarter of the trees sees."""
+"""The cell in numbers that do not depend on the choice of axes."""
+_CHEMISTRY = (
+    *("formula_atoms", "entropy", "cation_entropy", "li_per_anion", "cation_radius", "cation_charge"),
+    *("anion_polarizability", "anion_electronegativity", "cation_electronegativity"),
+)
+"""What a chemist asks first of a formula."""
+
+
+def _places(names: Sequence[str], *, after: int) -> NDArray[np.int64]:
+    every = ElectrolyteFeatures().names
+    return np.array([after + every.index(name) for name in names])
+
+
+@lru_cache(maxsize=1)
+def views() -> tuple[NDArray[np.int64], ...]:
+    """Return the columns that each quarter of the trees sees, of a table of crystal data followed by the features."""
+    content = np.arange(SPACE_GROUP.stop)
+    amounts, lattice, group = content[AMOUNTS], content[LATTICE], content[SPACE_GROUP]
+    room, chemistry = (_places(names, after=SPACE_GROUP.stop) for names in (_ROOM, _CHEMISTRY))
+    parts = (
+        (amounts, lattice),
+        (amounts, lattice, group),
+        (amounts, room, group),
+        (amounts, lattice, group, chemistry),
+    )
+    return tuple(np.concatenate(part) for part in parts)
+
+
+PREFIX = {False: "formula.", True: "cell."}
+"""What the names of an expert's stored arrays begin with, by whether it looks at the cell."""
 
 _LEVELS = ((0.5, 0.6745), (0.9, 1.6449))  # shares of central normal intervals and their half widths
 _LEAST_STD = 0.3  # decades; two laboratories seldom agree better
@@ -43,13 +67,19 @@ class Settings:
 
     Attributes:
         trees: extremely randomised trees.
-        trim: share of the trees' votes left out at each end.
+        trim: share of the trees' distribution left out at each end.
         floor: log10 S/cm; every measurement or limit below it is learnt as this.
-        feature_share: share of features a node may choose from.
-        near: distance up to which the trees alone speak.
-        reach: distance beyond ``near`` over which their say falls to 1/e.
-        surface_share: say of the kernel surface far from everything known; the plane has the rest.
-        leaf: fewest training rows a leaf may hold, where there is a cell.
+        feature_share: share of the derived features a node may choose from, where there is no cell.
+        leaf: fewest training rows a leaf may hold.
+        near: distance up to which the plane is not asked.
+        near_formula: the same where there is no cell, and so no step for another space group.
+        reach: distance beyond ``near`` over which what is learnt locally loses its say.
+        least_trust: share that it keeps however far away everything known is.
+        least_trust_doped: the same for compositions that no formula of ``whole_atoms`` atoms holds. Solid solutions
+            are what people optimise, and unlike trees the plane knows it in every family.
+        whole_atoms: atoms of the largest formula that counts as stoichiometric.
+        surface_share: say of the kernel surface beside the trees.
+        surface_share_formula: the same where there is no cell.
         symmetry_step: distance added by another space group; the composition's part runs from 0 to 2.
         folds: grouped folds from which spread and domain are calibrated.
         calibration_trees: trees in each of these folds.
@@ -57,13 +87,18 @@ class Settings:
     """
 
     trees: int = 250
-    trim: float = 0.25
+    trim: float = 0.4
     floor: float = -10.0
     feature_share: float = 0.33
     leaf: int = 2
-    near: float = 0.8
-    reach: float = 0.3
-    surface_share: float = 0.3
+    near: float = 0.4
+    near_formula: float = 0.1
+    reach: float = 0.1
+    least_trust: float = 0.5
+    least_trust_doped: float = 0.2
+    whole_atoms: float = 100.0
+    surface_share: float = 0.2
+    surface_share_formula: float = 0.4
     symmetry_step: float = 0.4
     folds: int = 5
     calibration_trees: int = 80
@@ -76,7 +111,8 @@ class View:
 
     Attributes:
         features: derived quantities for the smooth functions, shape (n, p).
-        content: what the trees see, shape (n, q); the features where there is no cell.
+        content: what the trees see, shape (n, q): crystal data and features; without a cell, features
+            and fractions.
         fractions: atomic fraction by atomic number, shape (n, LAST + 1).
         space_group: numbers, 0 where the expert does not look at the cell; shape (n,).
     """
@@ -110,8 +146,8 @@ def view(candidates: Sequence[Candidate], *, cell: bool) -> View:
     np.put_along_axis(fractions, found.numbers, found.fractions, axis=1)
     fractions[:, 0] = 0.0  # the padding of poorer compositions
     groups = features[:, representation.names.index("space_group")] if cell else np.zeros(len(candidates))
-    content = CellContent().encode(candidates) if cell else features
-    return View(features, content, fractions, groups)
+    parts = (CellContent().encode(candidates), features) if cell else (features, fractions[:, 1:])
+    return View(features, np.hstack(parts), fractions, groups)
 
 
 @dataclass(frozen=True)
@@ -121,18 +157,20 @@ class Blend:
     Attributes:
         cell: whether the features include the cell.
         settings: how it was fitted.
-        forest: trees that know their neighbourhood.
-        plane: the larger part of what is assumed far from everything known.
-        surface: the smaller part.
+        trees: weigh the training rows by likeness.
+        plane: what is assumed far from everything known.
+        surface: a smooth second opinion beside the trees.
         known: the training materials; their features are kept in ``surface`` only.
+        taught: what was learnt of each, log10 S/cm, shape (m,).
     """
 
     cell: bool
     settings: Settings
-    forest: Forest
+    trees: LeafWeights
     plane: Plane
     surface: Surface
     known: View
+    taught: FloatArray
 
     def distances(self, materials: View) -> FloatArray:
         """Return the distance to every training material, shape (n, m).
@@ -147,20 +185,31 @@ class Blend:
         return np.asarray(shift + self.settings.symmetry_step * apart)
 
     def predict(self, materials: View) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return mean (log10 S/cm), range of 90 % of the votes, and distance to the nearest known; shapes (n,).
+        """Return mean (log10 S/cm), width of the distribution, and distance to the nearest known; shapes (n,).
+
+        The width is the range of the middle 90 % of the trees' distribution, and how far plane and trees disagree.
 
         Args:
             materials: n materials.
         """
         settings, features = self.settings, materials.features
-        votes = self.forest.votes(materials.content)
-        low, high = np.quantile(votes, [0.05, 0.95], axis=1)
+        weights = self.trees.weights(materials.content)
+        low, high = quantiles(self.taught, weights, (0.05, 0.95)).T
         nearest = self.distances(materials).min(axis=1)
-        trust = np.exp(-((np.maximum(0.0, nearest - settings.near) / settings.reach) ** 2))
         plane, surface = (part.predict(features, settings.floor) for part in (self.plane, self.surface))
-        far = (1.0 - settings.surface_share) * plane + settings.surface_share * surface
-        mean = np.asarray(trust * trimmed_mean(votes, settings.trim) + (1.0 - trust) * far)
-        return mean, high - low, nearest
+        share = settings.surface_share if self.cell else settings.surface_share_formula
+        local = (1.0 - share) * trimmed_mean(self.taught, weights, settings.trim) + share * surface
+        trust = self._trust(features, nearest)
+        return trust * local + (1.0 - trust) * plane, high - low + np.abs(local - plane), nearest
+
+    def _trust(self, features: FloatArray, nearest: FloatArray) -> FloatArray:
+        """Return the say of what was learnt locally: 1 near known materials, a least share far from them."""
+        settings = self.settings
+        near = settings.near if self.cell else settings.near_formula
+        falling = np.exp(-((np.maximum(0.0, nearest - near) / settings.reach) ** 2))
+        atoms = np.exp(features[:, ElectrolyteFeatures(cell=self.cell).names.index("formula_atoms")])
+        least = np.where(atoms > settings.whole_atoms, settings.least_trust_doped, settings.least_trust)
+        return np.asarray(least + (1.0 - least) * falling)
 
 
 @dataclass(frozen=True)
@@ -238,23 +287,25 @@ def _fit_blend(
     surface = fit_surface(materials.features, taught)
     empty = np.empty((len(materials), 0))
     known = View(empty, empty, materials.fractions, materials.space_group)
-    return Blend(cell, settings, forest, plane, surface, known)
+    trees = LeafWeights.grown(forest, materials.content)
+    return Blend(cell, settings, trees, plane, surface, known, taught)
 
 
 def _grow(
     content: FloatArray, taught: FloatArray, rng: np.random.Generator, *, cell: bool, settings: Settings
 ) -> Forest:
-    """Grow the trees: an equal share on each of the ``VIEWS`` where there is a cell, all on everything elsewhere."""
+    """Grow the trees: an equal share on each of the ``views``, or on derived features and on fractions."""
     from sklearn.ensemble import ExtraTreesRegressor
 
-    views = VIEWS if cell else (np.arange(content.shape[1]),)
-    share = 1.0 if cell else settings.feature_share
+    derived = content.shape[1] - LAST
+    bare = ((np.arange(derived), settings.feature_share), (np.arange(derived, derived + LAST), 1.0))
+    seen = tuple((columns, 1.0) for columns in views()) if cell else bare
     parts = []
-    for columns in views:
+    for columns, share in seen:
         ensemble = ExtraTreesRegressor(
-            -(-settings.trees // len(views)),
+            -(-settings.trees // len(seen)),
             max_features=share,
-            min_samples_leaf=settings.leaf if cell else 1,
+            min_samples_leaf=settings.leaf,
             random_state=int(rng.integers(2**31)),
         )
         grown = Forest.from_sklearn(ensemble.fit(content[:, columns], taught).estimators_)
@@ -278,14 +329,13 @@ def _calibrate(error: FloatArray, width: FloatArray, distance: FloatArray) -> Fl
     return np.asarray(shape)
 
 
-def expert_arrays(expert: Expert, *, prefix: str) -> dict[str, NDArray[Any]]:
+def expert_arrays(expert: Expert) -> dict[str, NDArray[Any]]:
     """Return what to store of an expert, apart from its settings and the compositions it knows.
 
     Args:
         expert: the expert.
-        prefix: what the names shall begin with.
     """
-    blend = expert.blend
+    blend, prefix = expert.blend, PREFIX[expert.blend.cell]
     plane, surface = blend.plane, blend.surface
     named = {
         "plane": np.vstack([plane.columns, plane.centre, plane.scale, plane.slope]),
@@ -294,26 +344,29 @@ def expert_arrays(expert: Expert, *, prefix: str) -> dict[str, NDArray[Any]]:
         "surface_weight": surface.weight,
         "numbers": np.array([plane.level, surface.level, expert.limit, *expert.spread]),
     }
-    return blend.forest.arrays(prefix=prefix) | {prefix + name: array for name, array in named.items()}
+    named["known_leaves"] = blend.trees.known
+    return blend.trees.forest.arrays(prefix=prefix) | {prefix + name: array for name, array in named.items()}
 
 
 def expert_from_arrays(
-    arrays: Mapping[str, NDArray[Any]], known: View, *, prefix: str, cell: bool, settings: Settings
+    arrays: Mapping[str, NDArray[Any]], known: View, targets: FloatArray, *, cell: bool, settings: Settings
 ) -> Expert:
     """Return the expert that :func:`expert_arrays` described.
 
     Args:
         arrays: named arrays.
         known: the training materials.
-        prefix: what the names begin with.
+        targets: log10 S/cm, shape (m,).
         cell: whether it looks at the cell.
         settings: how it was fitted.
     """
+    prefix = PREFIX[cell]
     columns, centre, scale, slope = arrays[prefix + "plane"]
     plane_level, surface_level, limit, *spread = (float(x) for x in arrays[prefix + "numbers"])
     rows = arrays[prefix + "surface_known"].astype(float)
     middle, width = arrays[prefix + "surface"]
     surface = Surface(middle, width, rows, arrays[prefix + "surface_weight"], surface_level)
     plane = Plane(columns.astype(np.int64), centre, scale, slope, plane_level)
-    blend = Blend(cell, settings, Forest.from_arrays(arrays, prefix=prefix), plane, surface, known)
+    trees = LeafWeights(Forest.from_arrays(arrays, prefix=prefix), arrays[prefix + "known_leaves"])
+    blend = Blend(cell, settings, trees, plane, surface, known, np.maximum(targets, settings.floor))
     return Expert(blend, np.array(spread), limit)

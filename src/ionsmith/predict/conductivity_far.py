@@ -21,7 +21,7 @@ EXTRAPOLATING = (
 )
 """Features that mean the same in every structure family; the plane sees only these."""
 
-RIDGE = 3.0  # penalty of the plane on standardised features, for row weights of mean one
+RIDGE = 30.0  # penalty of the plane on standardised features, for row weights of mean one
 _CLIP = 3.0  # standard deviations beyond which a feature says no more to the plane
 _HIGHEST = -1.0  # log10 S/cm; the plane promises no more than the best electrolytes known
 KERNEL_REACH = 0.8  # mean difference of standardised features over which the kernel falls to 1/e
