@@ -120,7 +120,7 @@ HEAD = """# Elastic moduli
 Measured on {date} with
 
     IONSMITH_DATA=<folder of the data sets> \\
-        python benchmarks/elastic.py --fit --page docs/benchmarks/elastic.md
+        python benchmarks/elastic.py --fit --count 96 --page docs/benchmarks/elastic.md
 
 Truth: `composition_tables/mp_bulk_modulus*` and `mp_shear_modulus*` (Materials Project, DFT), matched by reduced
 formula to the crystal of the lowest energy in the structure files (at most 0.03 eV/atom above the hull, at most 20
