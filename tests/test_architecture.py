@@ -15,7 +15,7 @@ LEVELS = (
     {"predict", "simulate", "generate"},
     {"campaign", "evaluate", "report"},
     {"recipes", "assessment", "training", "studies", "web", "testing"},
-    {"cli", "cli_assessment", "cli_diffusion", "cli_training", "progress", "__main__"},
+    {"cli", "cli_assessment", "cli_diffusion", "cli_table", "cli_training", "progress", "__main__"},
 )
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
 # artifacts only reads files that lie beside it, so all steps after core may use it

@@ -19,8 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ionsmith import __version__, cli_assessment, cli_diffusion, cli_training
+from ionsmith.cli_table import print_table
 from ionsmith.core.errors import ArtifactError, ExecutionError, IonsmithError
-from ionsmith.core.quantities import QUANTITIES, suggestion
+from ionsmith.core.quantities import suggestion
 from ionsmith.core.records import Candidate, Kind, Outcome
 from ionsmith.core.results import Row, RunResult, attached_files
 
@@ -279,7 +280,7 @@ def _deliver(recipe: Callable[[Any], RunResult], options: dict[str, Any], *, as_
 
         typer.echo(document_text(result).rstrip())
     else:
-        _print_table(result, options.get("out"))
+        print_table(result, options.get("out"))
     if options.get("out") is None and any(attached_files(row) for row in result.rows):
         typer.echo("ionsmith: add --out DIR to keep the files that the simulation made", err=True)
     readable = [row for row in result.rows if row.outcome.candidate.kind is not Kind.UNREADABLE]
@@ -291,43 +292,6 @@ def _deliver(recipe: Callable[[Any], RunResult], options: dict[str, Any], *, as_
 
 def _print_json(document: Any) -> None:
     typer.echo(json.dumps(document, allow_nan=False))
-
-
-def _print_table(result: RunResult, out: Path | None, *, most: int = 20) -> None:
-    wanted = result.spec.get("targets") or QUANTITIES
-    names = [n for n in QUANTITIES if n in wanted and any(n in row.outcome.values for row in result.rows)]
-    ranked = any(row.rank is not None for row in result.rows)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for head in ("rank" if ranked else "input", "formula", *(["meets all", "score"] if ranked else [])):
-        table.add_column(head, overflow="fold")
-    for name in names:
-        table.add_column(f"{name.replace('_', ' ')}, {QUANTITIES[name].unit}", justify="right")
-    table.add_column("status")
-    for row in result.rows[:most]:
-        table.add_row(*_cells(row, names, ranked=ranked))
-    console = Console(highlight=False)
-    console.print(table)
-    if any(value.in_domain is False for row in result.rows for value in row.outcome.values.values()):
-        console.print("? outside the range of materials that the method was built for")
-    if len(result.rows) > most:
-        console.print(f"... and {len(result.rows) - most} more")
-    if out is not None:
-        console.print(f"report: {out / 'report.html'}")
-
-
-def _cells(row: Row, names: list[str], *, ranked: bool) -> list[str]:
-    outcome = row.outcome
-    locator = outcome.candidate.source.locator
-    head = [str(row.rank), row.formula or locator] if ranked else [locator, row.formula]
-    marks = ["yes" if row.feasible else "no", f"{row.score or 0.0:.2f}"] if ranked else []
-    values = []
-    for name in names:
-        value = outcome.values.get(name)
-        flag = "" if value is None or value.in_domain is not False else "?"
-        values.append("" if value is None else f"{value.mean:.3g}±{value.std:.2g}{flag}")
-    # the reason is long and stands in every file of the run; where no file is written it stands here
-    status = outcome.status.value if ranked or not outcome.note else f"{outcome.status.value}: {outcome.note}"
-    return [*head, *marks, *values, status]
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,24 @@ GENERATOR = "substitution"
 DESIGN_BUDGET = Budget(candidates=1500, simulations=40, rounds=5)
 """What a design run may do where no Spec says."""
 
-MODELS = ("conductivity",)
-"""Predictors that every screen uses, by registry name."""
+MODELS = (
+    "conductivity",
+    "transfer_band_gap",
+    "transfer_formation_energy",
+    "transfer_energy_above_hull",
+    "transfer_bulk_modulus",
+    "transfer_shear_modulus",
+    "composition_band_gap",
+    "composition_formation_energy",
+    "composition_energy_above_hull",
+    "composition_bulk_modulus",
+    "composition_shear_modulus",
+    "activation_energy",
+)
+"""Predictors that every screen uses, by registry name. A crystal is read by the ``transfer_`` models, a bare formula
+by the ``composition_`` ones, both by the others: each property of a candidate comes from one model."""
+
+_ENERGIES = frozenset({"formation_energy", "energy_above_hull"})
 
 _UNLIMITED = 10**9
 
@@ -133,7 +150,8 @@ def design(spec: Spec, options: RunOptions, *, generator: str = GENERATOR) -> Ru
     """
     limits = Limits(spec.budget.candidates, spec.budget.simulations, spec.budget.rounds)
     ladder = [make_simulator(name, spec=spec, scratch=_scratch(options)) for name in spec.ladder.rungs]
-    models = [load_model(name) for name in MODELS]
+    # a proposal is not relaxed yet, and energies of strained crystals would throw out what relaxes well
+    models = [model for model in map(load_model, MODELS) if model.quantity not in _ENERGIES]
     source = make_generator(generator, spec=spec)
     return _run("design", source, options, models=models, ladder=ladder, limits=limits, spec=spec)
 
@@ -192,6 +210,7 @@ def make_simulator(
     return simulator
 
 
+@lru_cache(maxsize=32)
 def load_model(name: str) -> PropertyModel:
     """Load the shipped weights of a registered model.
 
