@@ -142,7 +142,7 @@ def test_formation_energies_correct_chgnet_and_give_the_hull_distance():
 
 def test_an_element_without_reference_gets_the_usual_value(caplog):
     stable = TransferFormationEnergy(settings=SMALL).fit(toys(), np.random.default_rng(0))
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="ionsmith"):
         assert not stable.predict([rock_salt("He", "N", a=5.0)]).in_domain[0]
     assert "no reference energy of He" in caplog.text
     candidate = rock_salt("Pm", "N", a=5.0)

@@ -116,7 +116,7 @@ def test_published_windows(text, reduction, oxidation, products):
 
 def test_details_balance_and_tell_what_happens():
     details = ElectrochemicalWindow().run(formula("Li6PS5Cl")).details
-    assert details["energy_source"] == "hull"
+    assert details["energy_source"] == "table", "the supplement holds it"
     assert details["reduction"]["reaction"] == "Li6PS5Cl + 5 Li -> 5 Li2S + LiCl + P"
     highs = [step["high"] for step in details["profile"]]
     assert highs == sorted(highs, reverse=True)
@@ -129,6 +129,11 @@ def test_details_balance_and_tell_what_happens():
     assert with_lithium["energy"] < -0.3
     assert [at["voltage"] for at in details["at_voltage"]] == [0.0, 4.2]
     assert all(at["energy"] < 0.0 for at in details["at_voltage"])
+
+
+def test_a_formula_in_no_table_is_put_on_the_hull():
+    details = ElectrochemicalWindow(electrodes=()).run(formula("Li1.3Al0.3Ti1.7(PO4)3")).details
+    assert details["energy_source"] == "hull"
 
 
 def test_limits_that_are_not_reached_are_bounds():
