@@ -18,7 +18,7 @@ from ionsmith.campaign.loop import Campaign, Limits, Silent, run_campaign
 from ionsmith.core.errors import InputError
 from ionsmith.core.protocols import Generator, Objective, Observer, PropertyModel, Simulator
 from ionsmith.core.quantities import suggestion
-from ionsmith.core.records import Outcome
+from ionsmith.core.records import Kind, Outcome
 from ionsmith.core.registry import lookup
 from ionsmith.core.results import LEDGER_FILE, Row, RunResult
 from ionsmith.core.settings import accepted_settings, checked_settings
@@ -54,8 +54,6 @@ MODELS = (
 )
 """Predictors that every screen uses, by registry name. A crystal is read by the ``transfer_`` models, a bare formula
 by the ``composition_`` ones, both by the others: each property of a candidate comes from one model."""
-
-_ENERGIES = frozenset({"formation_energy", "energy_above_hull"})
 
 _UNLIMITED = 10**9
 
@@ -150,10 +148,23 @@ def design(spec: Spec, options: RunOptions, *, generator: str = GENERATOR) -> Ru
     """
     limits = Limits(spec.budget.candidates, spec.budget.simulations, spec.budget.rounds)
     ladder = [make_simulator(name, spec=spec, scratch=_scratch(options)) for name in spec.ladder.rungs]
-    # a proposal is not relaxed yet, and energies of strained crystals would throw out what relaxes well
-    models = [model for model in map(load_model, MODELS) if model.quantity not in _ENERGIES]
+    models = _models_before(ladder)
     source = make_generator(generator, spec=spec)
     return _run("design", source, options, models=models, ladder=ladder, limits=limits, spec=spec)
+
+
+def _models_before(ladder: Sequence[Simulator]) -> list[PropertyModel]:
+    """Return the predictors whose quantities no rung will compute for the same kinds of candidates.
+
+    A crystal that is not relaxed yet, or the approximant of a disordered one, has too high an energy: predicted from
+    that, garnets would be thrown out before the ladder could relax them.
+    """
+
+    def computed(model: PropertyModel) -> bool:
+        kinds = frozenset[Kind]().union(*(s.kinds for s in ladder if model.quantity in s.provides))
+        return model.kinds <= kinds
+
+    return [model for model in map(load_model, MODELS) if not computed(model)]
 
 
 def design_spec(spec: Spec | None, candidates: int | None) -> Spec:
