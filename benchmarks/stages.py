@@ -107,13 +107,14 @@ def page(lines: list[str], command: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stages", default="bvse,landscape,relax,hull")
-    parser.add_argument("--most", type=int, default=10_000, help="crystals at most")
+    parser.add_argument("--most", type=int, help="crystals at most; all of the library if not given")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--page", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        lines = measure(options.stages.split(","), options.most, options.out or Path(scratch))
-    text = page(lines, f"python benchmarks/stages.py --stages {options.stages}")
+        lines = measure(options.stages.split(","), options.most or 10_000, options.out or Path(scratch))
+    most = f" --most {options.most}" if options.most else ""
+    text = page(lines, f"python benchmarks/stages.py --stages {options.stages}{most}")
     print(text)
     if options.page:
         options.page.write_text(text)
