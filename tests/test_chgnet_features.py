@@ -50,6 +50,12 @@ def test_a_lonely_atom_is_refused_in_its_place():
     assert "chgnet has no answer" in str(found[1])
 
 
+def test_an_element_that_chgnet_has_not_seen_is_refused():
+    (found,) = chgnet_views([rock_salt("Li", "Am", a=5.0).structure])
+    assert isinstance(found, PhysicsError)
+    assert "up to number 94, got number 95" in str(found)
+
+
 def test_equivalent_atoms_are_found():
     label = one(antifluorite()).alike()
     assert len(set(label.tolist())) == 2

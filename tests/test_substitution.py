@@ -53,6 +53,12 @@ def test_excluded_elements_are_never_put_in():
     assert formulas == {"LiBr", "LiI"}
 
 
+def test_radioactive_elements_are_never_put_in():
+    partners, _ = module._partners("Zr", 4)
+    assert "Hf" in partners
+    assert not {"U", "Th", "Np", "Tc", "Bk"} & set(partners)
+
+
 def test_what_cannot_be_a_prototype_is_left_out():
     useless = [without_lithium(), formula("Li2O"), disordered_chloride()]
     found = Substitution(useless)._prototypes

@@ -155,15 +155,21 @@ def _statistics() -> Any:
 
 @lru_cache(maxsize=512)
 def _partners(symbol: str, charge: int) -> tuple[tuple[str, ...], tuple[float, ...]]:
-    """Return the elements that replace an ion at the same charge, and how often they do."""
+    """Return the stable elements that replace an ion at the same charge, and how often they do."""
     statistics = _statistics()
     old = Species(symbol, charge)
     if old not in statistics.species:
         return (), ()
     known = sorted(
-        (s for s in statistics.species if s.oxi_state == charge and s.symbol != symbol), key=lambda s: str(s.symbol)
+        (s for s in statistics.species if s.oxi_state == charge and s.symbol != symbol and not _radioactive(s.Z)),
+        key=lambda s: str(s.symbol),
     )
     return tuple(str(s.symbol) for s in known), tuple(float(statistics.cond_prob(s, old)) for s in known)
+
+
+def _radioactive(number: int) -> bool:
+    """Return whether an element has no stable isotope: technetium, promethium, and all beyond bismuth."""
+    return number in (43, 61) or number > 83
 
 
 def _wanted_volume(structure: Structure) -> float | None:

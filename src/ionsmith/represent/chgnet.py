@@ -23,6 +23,8 @@ BLOCKS = ("conv1", "conv2", "conv3", "last", "bonds")
 WIDTH = 64
 """Columns per block."""
 
+_HEAVIEST = 94  # atomic number of plutonium, the last element that CHGNet has seen
+
 Float32 = NDArray[np.float32]
 
 
@@ -103,6 +105,9 @@ def chgnet_views(structures: Sequence[Structure], *, batch: int = 0) -> list[Cry
 
 
 def _graph(structure: Structure) -> Any:
+    heaviest = max(site.specie.Z for site in structure)
+    if heaviest > _HEAVIEST:
+        return PhysicsError(f"chgnet knows elements up to number {_HEAVIEST}, got number {heaviest}")
     try:
         return _model().network.graph_converter(structure)
     except (ValueError, RuntimeError, NotImplementedError, KeyError, IndexError) as error:
