@@ -3,6 +3,7 @@
 from ionsmith import recipes
 from ionsmith.core.records import Kind
 from ionsmith.objective.spec import Spec, parse_spec
+from ionsmith.testing import rock_salt
 
 
 def ladder(*rungs):
@@ -18,6 +19,16 @@ def test_what_the_ladder_computes_is_not_predicted_from_unrelaxed_crystals():
     assert not found & {"transfer_formation_energy", "transfer_energy_above_hull"}
     assert {"conductivity", "transfer_band_gap", "composition_energy_above_hull"} <= found, "formulas climb no ladder"
     assert {"transfer_formation_energy", "transfer_energy_above_hull"} <= names("bvse")
+
+
+def test_a_screen_leaves_energies_to_its_ladder(tmp_path):
+    path = tmp_path / "a.cif"
+    rock_salt().structure.to(filename=str(path), fmt="cif")
+    spec = parse_spec({"ladder": {"rungs": ["bvse", "hull"]}, "drop_below": 0})
+    (row,) = recipes.screen([str(path)], spec, recipes.RunOptions()).rows
+    assert row.outcome.values["energy_above_hull"].method == "chgnet+hull"
+    assert "transfer_energy_above_hull" not in row.outcome.details
+    assert "transfer_band_gap" in row.outcome.details
 
 
 def test_each_property_of_a_candidate_comes_from_one_model():

@@ -94,7 +94,7 @@ def screen(inputs: Sequence[str], spec: Spec, options: RunOptions) -> RunResult:
     """
     limits = Limits(spec.budget.candidates, spec.budget.simulations, spec.budget.rounds)
     ladder = [make_simulator(name, spec=spec, scratch=_scratch(options)) for name in spec.ladder.rungs]
-    models = [load_model(name) for name in MODELS]
+    models = _models_before(ladder)
     return _run(
         "screen", Pool(_readings(inputs, options)), options, models=models, ladder=ladder, limits=limits, spec=spec
     )
