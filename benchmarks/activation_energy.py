@@ -188,6 +188,60 @@ def learning_curve(energies, others, quick):
     print()
 
 
+def harder_questions(energies, others, compositions, metrics):
+    """Print and keep what is asked beyond composition folds: papers, families, the published split, less data."""
+    bare = without_aides(compositions, len(energies))
+    compare(
+        "The same without conductivities of other materials",
+        energies,
+        others,
+        bare,
+        False,
+        only=("activation_energy",),
+    )
+    papers = folds(energies, others, ("formula", "material", "doi"), 10, 0)
+    metrics["doi"] = document(compare("Ten folds by composition and DOI", energies, others, papers, False))
+    left = compare(
+        "Leave one family out",
+        energies,
+        others,
+        families(energies, others),
+        False,
+        only=("activation_energy", "median"),
+    )
+    by_family(left["activation_energy"], energies)
+    metrics["family"] = document(left)
+    flags, names = left["activation_energy"].in_domain, np.array(left["activation_energy"].split)
+    most = [float((~flags[names == name]).mean()) > 0.5 for name in sorted(set(names))]
+    print(
+        f"- rows of unseen families flagged: {(~flags).mean():.0%}; "
+        f"families flagged on most rows: {np.mean(most):.0%}\n"
+    )
+    test, _ = rows_with_aides("test")
+    known, aides = rows_with_aides("train")
+    whole = (*known, *test)
+    split = [
+        Split(
+            "OBELiX",
+            np.r_[np.arange(len(known)), len(whole) + np.arange(len(aides))],
+            np.arange(len(known), len(whole)),
+        )
+    ]
+    metrics["obelix"] = document(
+        compare("OBELiX split: learnt from train, asked about test", whole, aides, split, False)
+    )
+    learning_curve(energies, others, False)
+
+
+def write_weights(metrics):
+    known, aides = rows_with_aides("train")
+    model = ActivationEnergyModel().fit((*known, *aides), np.random.default_rng(0))
+    cards = (activation_energies.CARD, obelix.CARD)
+    data = [{"name": card.name, "licence": card.licence, "source": card.source} for card in cards]
+    text = f"{len(known)} energies, {len(aides)} further conductivities; no composition or DOI of OBELiX test.csv"
+    save(model, card={"data": data, "split": text, "metrics": metrics, "command": COMMAND})
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--save", action="store_true", help="write the weights into the package")
@@ -205,54 +259,9 @@ def main():
     }
     by_family(first["activation_energy"], energies)
     if not given.quick:
-        bare = without_aides(compositions, len(energies))
-        compare(
-            "The same without conductivities of other materials",
-            energies,
-            others,
-            bare,
-            False,
-            only=("activation_energy",),
-        )
-        papers = folds(energies, others, ("formula", "material", "doi"), 10, 0)
-        metrics["doi"] = document(compare("Ten folds by composition and DOI", energies, others, papers, False))
-        left = compare(
-            "Leave one family out",
-            energies,
-            others,
-            families(energies, others),
-            False,
-            only=("activation_energy", "median"),
-        )
-        by_family(left["activation_energy"], energies)
-        metrics["family"] = document(left)
-        flags, names = left["activation_energy"].in_domain, np.array(left["activation_energy"].split)
-        most = [float((~flags[names == name]).mean()) > 0.5 for name in sorted(set(names))]
-        print(
-            f"- rows of unseen families flagged: {(~flags).mean():.0%}; "
-            f"families flagged on most rows: {np.mean(most):.0%}\n"
-        )
-        test, _ = rows_with_aides("test")
-        known, aides = rows_with_aides("train")
-        whole = (*known, *test)
-        split = [
-            Split(
-                "OBELiX",
-                np.r_[np.arange(len(known)), len(whole) + np.arange(len(aides))],
-                np.arange(len(known), len(whole)),
-            )
-        ]
-        metrics["obelix"] = document(
-            compare("OBELiX split: learnt from train, asked about test", whole, aides, split, False)
-        )
-        learning_curve(energies, others, False)
+        harder_questions(energies, others, compositions, metrics)
     if given.save:
-        known, aides = rows_with_aides("train")
-        model = ActivationEnergyModel().fit((*known, *aides), np.random.default_rng(0))
-        cards = (activation_energies.CARD, obelix.CARD)
-        data = [{"name": card.name, "licence": card.licence, "source": card.source} for card in cards]
-        text = f"{len(known)} energies, {len(aides)} further conductivities; no composition or DOI of OBELiX test.csv"
-        save(model, card={"data": data, "split": text, "metrics": metrics, "command": COMMAND})
+        write_weights(metrics)
 
 
 if __name__ == "__main__":

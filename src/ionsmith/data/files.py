@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -134,3 +134,19 @@ def _download(file: DataFile, *, dataset: str) -> Path:
         raise DataError(f"data set {dataset}: could not fetch {file.url}: {reason}") from error
     _log.info("fetched %s", file.url)
     return Path(found)
+
+
+def check_columns(rows: Sequence[Mapping[str, str]], columns: Sequence[str], *, where: str) -> None:
+    """Refuse a table without the columns that its reader needs; an empty table passes.
+
+    Args:
+        rows: column name to cell text.
+        columns: names that must be there.
+        where: name of the data set for the message.
+
+    Raises:
+        DataError: the first missing column.
+    """
+    for name in columns:
+        if rows and name not in rows[0]:
+            raise DataError(f"{where}: expected a column {name!r}, got {', '.join(rows[0])}")

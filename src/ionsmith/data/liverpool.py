@@ -11,7 +11,7 @@ from pymatgen.core import Composition
 
 from ionsmith.core.errors import DataError
 from ionsmith.core.records import Candidate, Kind, Origin, Outcome
-from ionsmith.data.files import DataCard, DataFile, add_card
+from ionsmith.data.files import DataCard, DataFile, add_card, check_columns
 
 CARD = add_card(
     DataCard(
@@ -65,9 +65,7 @@ def read_rows(rows: Sequence[Mapping[str, str]]) -> tuple[Outcome, ...]:
     Raises:
         DataError: a missing column, or a cell that does not hold what it must.
     """
-    for name in _COLUMNS:
-        if rows and name not in rows[0]:
-            raise DataError(f"liverpool: expected a column {name!r}, got {', '.join(rows[0])}")
+    check_columns(rows, _COLUMNS, where="liverpool")
     return tuple(_outcome(row) for row in rows)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from ionsmith.core.errors import DataError
-from ionsmith.data.files import DataCard, DataFile, add_card
+from ionsmith.data.files import DataCard, DataFile, add_card, check_columns
 
 _BARRIER, _MACE = "migration_barrier_eV", "mace_neb_relaxed_eV"
 _COLUMNS = ("composition", "xc", "space_group", "path_info", "sys_name", _BARRIER, _MACE)
@@ -80,9 +80,7 @@ def read_barriers(rows: Sequence[Mapping[str, str]]) -> tuple[Barrier, ...]:
     Raises:
         DataError: a missing column, or a barrier that is no number.
     """
-    for name in _COLUMNS:
-        if rows and name not in rows[0]:
-            raise DataError(f"migration: expected a column {name!r}, got {', '.join(rows[0])}")
+    check_columns(rows, _COLUMNS, where="migration")
     return tuple(_barrier(row) for row in rows)
 
 

@@ -13,7 +13,7 @@ from pymatgen.core import Composition
 from ionsmith.core.errors import DataError, InputError
 from ionsmith.core.quantities import suggestion
 from ionsmith.core.records import Bound, Candidate, Kind, Origin, Outcome, Value
-from ionsmith.data.files import DataCard, DataFile, add_card
+from ionsmith.data.files import DataCard, DataFile, add_card, check_columns
 
 SPLITS = ("train", "test", "all")
 QUANTITY = "log10_conductivity"
@@ -119,9 +119,7 @@ def read_rows(rows: Sequence[Mapping[str, str]]) -> tuple[Outcome, ...]:
     Raises:
         DataError: a missing column, or a cell that does not hold what it must.
     """
-    for name in _COLUMNS:
-        if rows and name not in rows[0]:
-            raise DataError(f"obelix: expected a column {name!r}, got {', '.join(rows[0])}")
+    check_columns(rows, _COLUMNS, where="obelix")
     return tuple(_outcome(row) for row in rows)
 
 
