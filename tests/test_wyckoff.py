@@ -17,6 +17,7 @@ from ionsmith.represent.wyckoff import (
     free_parameters,
     positions,
 )
+from ionsmith.represent.wyckoff_settings import alternatives
 from ionsmith.testing import antifluorite, disordered_chloride, rock_salt
 
 RUTILE = WyckoffCrystal(136, (4.594, 2.959), (WyckoffSite("a", "Ti"), WyckoffSite("f", "O", (0.305,))))
@@ -155,3 +156,39 @@ def test_an_idealised_cell_of_another_group_is_refused(monkeypatch):
     monkeypatch.setattr(module, "_dataset", lambda c, t, h=0: Other if t == module._IDEAL else real(c, t, h))
     with pytest.raises(PhysicsError, match="the idealised cell has 1"):
         describe(rock_salt().structure)
+
+
+def test_rock_salt_has_two_settings_and_rutile_four():
+    salt = describe(rock_salt().structure)
+    letters = [{s.element: s.letter for s in found.sites} for found in alternatives(salt)]
+    assert sorted(found["Li"] for found in letters) == ["a", "b"]
+    found = alternatives(RUTILE)
+    assert found[0] == RUTILE
+    assert {(each.sites[0].letter, each.sites[1].letter) for each in found} == {
+        ("a", "f"),
+        ("a", "g"),
+        ("b", "f"),
+        ("b", "g"),
+    }
+    assert all(same(each.structure(), RUTILE.structure()) for each in found)
+
+
+def letters(crystals):
+    return {tuple((site.letter, site.element) for site in crystal.sites) for crystal in crystals}
+
+
+@pytest.mark.parametrize("group", [1, 2, 14, 62, 166, 194, 216, 225])
+def test_every_setting_is_the_same_crystal(group):
+    rng = np.random.default_rng(group)
+    general = list(positions(group))[-1]
+    lattice = tuple([5.0, 6.0, 7.0, 80.0, 95.0, 100.0][index] for index in free_parameters(group))
+    place = tuple(rng.uniform(0.1, 0.4, len(positions(group)[general].free)))
+    special = next(iter(positions(group)))
+    sites = (
+        WyckoffSite(special, "Li", tuple(0.3 for _ in positions(group)[special].free)),
+        WyckoffSite(general, "O", place),
+    )
+    crystal = WyckoffCrystal(group, lattice, sites)
+    for other in alternatives(crystal)[1:]:
+        assert same(other.structure(), crystal.structure())
+        assert letters(alternatives(other)) == letters(alternatives(crystal)), "settings are mutual"

@@ -180,17 +180,17 @@ def design_spec(spec: Spec | None, candidates: int | None) -> Spec:
 
 
 def make_generator(name: str, *, spec: Spec) -> Generator:
-    """Build a registered generator with the Spec's chemistry and the library as prototypes, where it takes them.
+    """Build a registered generator with the Spec's chemistry, its objective and the library, where it takes them.
 
     Args:
         name: registry name.
-        spec: gives the mobile ion and the excluded elements.
+        spec: gives the mobile ion, the excluded elements and the objective by which a generator learns.
 
     Raises:
         InputError: an unknown generator.
     """
     cls = lookup("generator", name)
-    shared = {"mobile": spec.mobile_ion, "exclude": spec.exclude}
+    shared = {"mobile": spec.mobile_ion, "exclude": spec.exclude, "objective": SpecObjective(spec)}
     given: dict[str, Any] = {k: v for k, v in shared.items() if k in accepted_settings(cls)}
     if "prototypes" in accepted_settings(cls):
         given["prototypes"] = tuple(load_library())

@@ -32,8 +32,8 @@ class Settings:
         dropout: share of activations dropped in training.
     """
 
-    width: int = 144
-    layers: int = 6
+    width: int = 192
+    layers: int = 5
     heads: int = 6
     dropout: float = 0.1
 
@@ -78,8 +78,17 @@ class Sentences:
 
 def _read(sentence: Sequence[int]) -> tuple[list[int], list[int], list[int], list[int]]:
     words = [int(word) for word in sentence]
+    head = next((n for n, word in enumerate(words) if FIRST[Slot.GROUP] <= word < FIRST[Slot.LETTER]), 0)
+    due, groups, sites = _read_body(tuple(words[head:]))
+    asked = [int(Slot.REQUIRED)] * (head - 2) + [int(Slot.COUNT), int(Slot.GROUP)] if head else []
+    return words, [*asked, *due], [*[0] * head, *groups], [*[0] * head, *sites]
+
+
+@lru_cache(maxsize=2**17)
+def _read_body(words: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Return slot due, space group and site at each word from the space group on; a training set is read once."""
     slots = slots_of(words)
-    due = [int(slot) for slot in slots[1:]] + [int(Slot.END)]
+    due = (*(int(slot) for slot in slots[1:]), int(Slot.END))
     groups, sites, group, site = [], [], 0, 0
     for word, slot in zip(words, slots, strict=True):
         if slot is Slot.GROUP:
@@ -88,7 +97,7 @@ def _read(sentence: Sequence[int]) -> tuple[list[int], list[int], list[int], lis
             site = 0 if word == STOP else site_number(group, word)
         groups.append(group)
         sites.append(site)
-    return words, due, groups, sites
+    return due, tuple(groups), tuple(sites)
 
 
 def site_number(group: int, word: int) -> int:
