@@ -4,12 +4,15 @@ import pickle
 
 import numpy as np
 import pytest
+from ase.data import covalent_radii
 from pymatgen.core import Lattice, Structure
 
 from ionsmith.core.errors import InputError, PhysicsError
 from ionsmith.core.records import Candidate, Kind, Origin, Status
 from ionsmith.core.registry import lookup
 from ionsmith.simulate.ordered import check_apart, left_handed, ordered_crystal, primitive_crystal
+from ionsmith.simulate.potentials import forces_of, potential
+from ionsmith.simulate.quasi_newton import Settled, settle
 from ionsmith.simulate.relax import Relaxation, check_volume
 from ionsmith.simulate.stage import check_range
 from ionsmith.testing import disordered_chloride, formula, rock_salt
@@ -105,7 +108,7 @@ def test_bad_physics_is_rejected_with_a_reason(simulator, candidate, said):
 
 
 def test_stopping_just_before_convergence_is_ok_and_says_so():
-    found = Relaxation("emt", max_steps=9, fmax=0.02).run(copper(nudge=0.02))
+    found = Relaxation("emt", max_steps=2, fmax=0.02).run(copper(nudge=0.02))
     assert found.status is Status.OK
     assert found.note.startswith("relaxation stopped before convergence: largest force")
     assert not found.details["converged"]
@@ -167,21 +170,85 @@ def nan_forces():
     return broken("forces", np.nan)
 
 
-def test_forces_that_are_not_finite_are_physics(monkeypatch):
+def test_forces_that_are_not_finite_are_physics():
     found = Relaxation(f"{__name__}:nan_forces", max_steps=2).run(copper())
     assert found.status is Status.REJECTED
-    assert "must be finite" in found.note
-    monkeypatch.setattr(Relaxation, "_relax", lambda self, plain: (plain, float("nan"), None))
-    assert "forces that are not finite" in Relaxation("emt").run(copper()).note
+    assert "energy or forces that are not finite" in found.note
 
 
 def test_atoms_that_collapse_are_physics(monkeypatch):
     together = copper(nudge=0.03).structure.copy()
     together.translate_sites([0], [0.45, 0.45, 0.0])
-    monkeypatch.setattr(Relaxation, "_relax", lambda self, plain: (together, 0.0, None))
+    end = Settled(together.cart_coords, together.lattice.matrix, -1.0, 0.0, 0.0, 3, True)
+    monkeypatch.setattr("ionsmith.simulate.relax.settle", lambda *args, **kwargs: end)
     found = Relaxation("emt").run(copper(nudge=0.03))
     assert found.status is Status.REJECTED
     assert "atoms overlap" in found.note
+
+
+# the search itself
+
+
+@pytest.mark.parametrize("name", ["emt", "chgnet"])
+def test_forces_are_the_slope_of_the_energy(name):
+    crystal = copper(nudge=0.05).structure if name == "emt" else rock_salt(a=4.1).structure.perturb(0.05)
+    look = forces_of(name, [site.specie.Z for site in crystal])
+    place, cell = crystal.cart_coords, np.array(crystal.lattice.matrix)
+    _, forces, strain = look(place, cell)
+    step = 1e-3 if name == "emt" else 1e-2
+    moved = [place + sign * step * np.eye(3)[1] * (np.arange(len(place)) == 0)[:, None] for sign in (1, -1)]
+    slope = (look(moved[0], cell)[0] - look(moved[1], cell)[0]) / (2 * step)
+    assert -forces[0, 1] == pytest.approx(slope, abs=0.02)
+    bent = [np.eye(3) + sign * step * np.array([[0, 1, 0], [1, 0, 0], [0, 0, 1]]) for sign in (1, -1)]
+    change = (look(place @ bent[0], cell @ bent[0])[0] - look(place @ bent[1], cell @ bent[1])[0]) / (2 * step)
+    assert strain[0, 1] + strain[1, 0] + strain[2, 2] == pytest.approx(change, abs=0.1)
+
+
+def test_the_search_finds_the_minimum_of_fire_in_fewer_evaluations():
+    from ase.filters import FrechetCellFilter
+    from ase.optimize import FIRE
+
+    crystal = copper(3.8, nudge=0.05).structure
+    numbers = [29] * 4
+    counted = []
+    look = forces_of("emt", numbers)
+    found = settle(
+        lambda *args: counted.append(1) or look(*args),
+        crystal.cart_coords,
+        np.array(crystal.lattice.matrix),
+        np.full(4, 1.32),
+        largest_force=0.005,
+        largest_stress=3e-4,
+    )
+    atoms = crystal.to_ase_atoms()
+    atoms.calc = potential("emt")
+    fire = FIRE(FrechetCellFilter(atoms), logfile=None)
+    fire.run(fmax=0.005, steps=500)
+    assert found.converged
+    assert found.energy == pytest.approx(atoms.get_potential_energy(), abs=2e-3)
+    assert abs(np.linalg.det(found.cell)) == pytest.approx(atoms.get_volume(), rel=2e-3)
+    assert found.evaluations == len(counted) < fire.nsteps / 2
+
+
+def test_the_search_keeps_the_symmetry():
+    crystal = rock_salt(a=4.3).structure
+    numbers = [site.specie.Z for site in crystal]
+    found = settle(
+        forces_of("chgnet", numbers), crystal.cart_coords, np.array(crystal.lattice.matrix), covalent_radii[numbers]
+    )
+    after = Structure(found.cell, crystal.species, found.positions, coords_are_cartesian=True)
+    assert after.get_space_group_info(symprec=1e-3)[0] == "Fm-3m"
+
+
+def test_a_search_that_runs_out_of_evaluations_returns_its_lowest_point():
+    crystal = copper(3.9).structure
+    look = forces_of("emt", [29] * 4)
+    place = (crystal.cart_coords, np.array(crystal.lattice.matrix))
+    found = settle(look, *place, np.full(4, 1.32), most=2)
+    assert (found.evaluations, found.converged) == (2, False)
+    assert found.energy < look(*place)[0]
+    with pytest.raises(InputError, match="at least one evaluation, got 0"):
+        settle(look, *place, np.full(4, 1.32), most=0)
 
 
 # ordered crystals

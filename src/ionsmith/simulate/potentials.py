@@ -8,14 +8,19 @@ import io
 import logging
 import math
 import os
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 from pymatgen.core import Structure
 
 from ionsmith.core.errors import InputError, PhysicsError
+from ionsmith.core.records import FloatArray
+
+Forces = Callable[[FloatArray, FloatArray], tuple[float, FloatArray, FloatArray]]
 
 DEFAULT = "chgnet"
 """CHGNet 0.3.0 (doi 10.1038/s42256-023-00716-3); its weights are inside the wheel."""
@@ -96,6 +101,49 @@ def potential_fingerprint(name: str = DEFAULT) -> str:
         return f"{name}-{package}-{version(package)}"
     except PackageNotFoundError:
         return name
+
+
+def forces_of(name: str, numbers: Sequence[int], *, threads: int | None = None) -> Forces:
+    """Return a function from positions and cell of a crystal to energy, forces and strain derivative.
+
+    It takes Cartesian positions, angstrom, shape (atoms, 3), and the cell vectors in rows, angstrom, and returns eV,
+    eV/angstrom, shape (atoms, 3), and eV, shape (3, 3). CHGNet answers in a third of its calculator's time.
+
+    Args:
+        name: as in :func:`potential`.
+        numbers: atomic numbers; shape (atoms,).
+        threads: as in :func:`set_threads`.
+
+    Raises:
+        InputError: as :func:`potential`; the function raises PhysicsError where the potential has no answer.
+    """
+    calculator = potential(name, threads=threads)
+    if name == DEFAULT:
+        from ionsmith.simulate.md_batch.network import CrystalForces
+
+        look: Forces = CrystalForces(calculator.model, numbers).evaluate
+    else:
+        look = _by_calculator(calculator, numbers)
+
+    def guarded(positions: FloatArray, cell: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+        try:
+            return look(positions, cell)
+        except (ValueError, RuntimeError, NotImplementedError, KeyError, IndexError, FloatingPointError) as error:
+            raise PhysicsError(no_answer(name, error)) from error
+
+    return guarded
+
+
+def _by_calculator(calculator: Any, numbers: Sequence[int]) -> Forces:
+    from ase import Atoms
+
+    def look(positions: FloatArray, cell: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+        atoms = Atoms(numbers=numbers, positions=positions, cell=cell, pbc=True)
+        atoms.calc = calculator
+        strain = atoms.get_stress(voigt=False) * atoms.get_volume()
+        return float(atoms.get_potential_energy()), np.asarray(atoms.get_forces()), np.asarray(strain)
+
+    return look
 
 
 def static_energy(structure: Structure, name: str = DEFAULT, *, threads: int | None = None) -> float:

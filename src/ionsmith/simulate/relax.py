@@ -8,22 +8,23 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from ase.data import covalent_radii
 from pymatgen.core import Structure
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer, SymmetryUndeterminedError
 
 from ionsmith.core.errors import InputError, PhysicsError
-from ionsmith.core.records import Candidate, Kind, Outcome, Status, Value
+from ionsmith.core.records import Candidate, FloatArray, Kind, Outcome, Status, Value
 from ionsmith.core.registry import register
 from ionsmith.simulate.hull import read_references
 from ionsmith.simulate.ordered import check_apart, left_handed, ordered_crystal
 from ionsmith.simulate.potentials import (
     DEFAULT,
     check_potential,
-    no_answer,
-    potential,
+    forces_of,
     potential_fingerprint,
     static_energy,
 )
+from ionsmith.simulate.quasi_newton import Settled, settle
 from ionsmith.simulate.stage import check_at_least_one, check_range, stopped
 from ionsmith.thermodynamics.references import REFERENCES
 
@@ -33,17 +34,8 @@ SETTLED = 5.0
 _DENSITY_SPREAD = 0.027  # relative; root mean square difference from 38 published densities of the built-in library
 _SYMMETRY_TOLERANCE = 0.01  # angstrom, before
 _RELAXED_TOLERANCE = 0.05  # angstrom, after: forces within the limit leave displacements of this size
-_REVISION = 1  # raise whenever the numbers change for another reason than settings or tables
-
-
-@dataclass
-class _Progress:
-    """What the optimiser did; written by it, read after it."""
-
-    volume: float
-    largest_change: float
-    steps: int = 0
-    converged: bool = False
+_STRESS = 0.06  # 1/angstrom^2; forces of 0.05 eV/angstrom go with stresses of 0.5 GPa
+_REVISION = 2  # raise whenever the numbers change for another reason than settings or tables
 
 
 @register("simulator", "relax")
@@ -51,13 +43,15 @@ class _Progress:
 class Relaxation:
     """Relaxes atoms and cell until the forces vanish; then density and formation energy.
 
-    FIRE on atoms and cell together (doi 10.1103/PhysRevLett.97.170201) through matcalc. The formation energy is
-    always computed with the potential that the element references were fitted for, at the relaxed geometry,
-    whichever potential relaxed it. A disordered crystal is relaxed as its ordered approximant.
+    Quasi-Newton on atoms and cell together (:mod:`ionsmith.simulate.quasi_newton`): a fifth of the energy evaluations
+    of FIRE, to the same minimum. The formation energy is always computed with the potential that the element
+    references were fitted for, at the relaxed geometry, whichever potential relaxed it. A disordered crystal is
+    relaxed as its ordered approximant.
 
     Attributes:
         potential: name of the potential that relaxes; see :func:`ionsmith.simulate.potentials.potential`.
-        fmax: largest force at which the relaxation has converged, eV/angstrom.
+        fmax: largest force at which the relaxation has converged, eV/angstrom; stresses have to be within
+            0.06 per square angstrom of that (0.5 GPa for 0.05).
         max_steps: step limit.
         max_sites: larger cells are rejected, atoms.
         threads: torch threads; None leaves them as they are.
@@ -110,48 +104,52 @@ class Relaxation:
         start = time.perf_counter()
         try:
             ordered, plain = ordered_crystal(candidate, max_sites=self.max_sites)
-            relaxed, force, progress = self._relax(plain)
-            note = self._judge(plain, relaxed, force, progress)
-            child = ordered.child(_redecorated(ordered.structure, relaxed), note=self._history(progress))
+            relaxed, found = self._relax(plain)
+            note = self._judge(plain, relaxed, found)
+            child = ordered.child(_redecorated(ordered.structure, relaxed), note=self._history(found))
             values = self._values(child, relaxed)
         except PhysicsError as reason:
             return stopped(candidate, Status.REJECTED, reason, start)
         except InputError as reason:
             return stopped(candidate, Status.FAILED, reason, start)
-        details = _details(plain, relaxed, force, progress)
+        details = _details(plain, relaxed, found)
         if ordered is not candidate:
             details["prepared"] = list(ordered.source.notes[len(candidate.source.notes) :])
         cost = time.perf_counter() - start
         return Outcome(child, values, note=note, cost_s=cost, details=details)
 
-    def _relax(self, plain: Structure) -> tuple[Structure, float, _Progress]:
-        from matcalc import RelaxCalc
+    def _relax(self, plain: Structure) -> tuple[Structure, Settled]:
+        numbers = [site.specie.Z for site in plain]
+        forces = forces_of(self.potential, numbers, threads=self.threads)
 
-        calculator = potential(self.potential, threads=self.threads)
-        progress = _Progress(plain.volume, self.max_volume_change)
-        job = RelaxCalc(
-            calculator, optimizer=_watched_fire(progress), fmax=self.fmax, max_steps=self.max_steps, relax_cell=True
+        def watched(positions: FloatArray, cell: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+            check_volume(plain.volume, abs(float(np.linalg.det(cell))), largest=self.max_volume_change)
+            return forces(positions, cell)
+
+        found = settle(
+            watched,
+            plain.cart_coords,
+            plain.lattice.matrix,
+            covalent_radii[numbers],
+            largest_force=self.fmax,
+            largest_stress=_STRESS * self.fmax,
+            most=self.max_steps + 1,
         )
-        try:
-            result = job.calc(plain)
-        except (ValueError, RuntimeError, NotImplementedError, KeyError, IndexError, FloatingPointError) as error:
-            raise PhysicsError(no_answer(self.potential, error)) from error
-        return result["final_structure"], float(result["max_force"]), progress
+        return Structure(found.cell, plain.species, found.positions, coords_are_cartesian=True), found
 
-    def _judge(self, before: Structure, after: Structure, force: float, progress: _Progress) -> str:
+    def _judge(self, before: Structure, after: Structure, found: Settled) -> str:
         """Return the note of an accepted relaxation.
 
         Raises:
             PhysicsError: it fell apart, collapsed, or did not settle.
         """
-        if not math.isfinite(force):
-            raise PhysicsError(f"relaxation with {self.potential} gave forces that are not finite")
         check_volume(before.volume, after.volume, largest=self.max_volume_change)
         check_apart(after)
-        if progress.converged:
+        if found.converged:
             return ""
-        state = f"largest force {force:.3g} eV/angstrom after {progress.steps} steps, limit {self.fmax:g}"
-        if force > SETTLED * self.fmax:
+        state = f"largest force {found.largest_force:.3g} eV/angstrom after {found.evaluations - 1} steps"
+        state += f", limit {self.fmax:g}"
+        if found.largest_force > SETTLED * self.fmax:
             raise PhysicsError(f"relaxation did not settle: {state}")
         return f"relaxation stopped before convergence: {state}"
 
@@ -167,8 +165,8 @@ class Relaxation:
             "density": Value(density, _DENSITY_SPREAD * density, self.potential, formation.in_domain),
         }
 
-    def _history(self, progress: _Progress) -> str:
-        return f"relaxed with {self.potential}: {progress.steps} steps, force limit {self.fmax:g} eV/angstrom"
+    def _history(self, found: Settled) -> str:
+        return f"relaxed with {self.potential}: {found.evaluations - 1} steps, force limit {self.fmax:g} eV/angstrom"
 
 
 def check_volume(before: float, after: float, *, largest: float) -> None:
@@ -190,40 +188,21 @@ def check_volume(before: float, after: float, *, largest: float) -> None:
         )
 
 
-def _watched_fire(progress: _Progress) -> type:
-    """Return a FIRE optimiser class that reports to ``progress`` and stops a crystal that falls apart."""
-    from ase.optimize import FIRE
-
-    class WatchedFire(FIRE):  # type: ignore[misc]
-        def step(self, *args: Any, **kwargs: Any) -> None:
-            super().step(*args, **kwargs)
-            progress.steps += 1
-            check_volume(
-                progress.volume, self.atoms.atoms.get_volume(), largest=progress.largest_change
-            )  # the cell filter holds the atoms
-
-        def run(self, *args: Any, **kwargs: Any) -> bool:
-            progress.converged = bool(super().run(*args, **kwargs))
-            return progress.converged
-
-    return WatchedFire
-
-
 def _redecorated(before: Structure, relaxed: Structure) -> Structure:
     """Return the relaxed crystal with the species and handedness of the input, which a potential does not keep."""
     matrix = -relaxed.lattice.matrix if left_handed(before) else relaxed.lattice.matrix
     return Structure(matrix, [site.specie for site in before], relaxed.frac_coords)
 
 
-def _details(before: Structure, after: Structure, force: float, progress: _Progress) -> dict[str, Any]:
+def _details(before: Structure, after: Structure, found: Settled) -> dict[str, Any]:
     moved = after.frac_coords - before.frac_coords
     moved -= np.round(moved)
     moved -= moved.mean(axis=0)  # a drift of the whole crystal is no displacement
     cartesian = after.lattice.get_cartesian_coords(moved)
     return {
-        "steps": progress.steps,
-        "converged": progress.converged,
-        "max_force": force,
+        "steps": found.evaluations - 1,
+        "converged": found.converged,
+        "max_force": found.largest_force,
         "volume_change": after.volume / before.volume - 1.0,
         "rms_displacement": float(np.sqrt((cartesian**2).sum(axis=1).mean())),
         "space_group_before": _space_group(before, _SYMMETRY_TOLERANCE),

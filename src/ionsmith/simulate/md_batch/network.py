@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ionsmith.core.errors import PhysicsError
 from ionsmith.core.records import FloatArray
 from ionsmith.simulate.md_batch.graph import Bonds, NeighborList, join
 
@@ -49,7 +50,7 @@ class BatchForces:
         """
         count, atoms = len(positions), len(self._numbers)
         flat, bonds = self._graph(positions)
-        site, forces = self._net(flat, np.tile(self._numbers, count), bonds)
+        site, forces, _ = self._net(flat, np.tile(self._numbers, count), bonds)
         return site.reshape(count, atoms).sum(axis=1), forces.reshape(count, atoms, 3)
 
     def energies(self, positions: FloatArray) -> FloatArray:
@@ -72,6 +73,38 @@ class BatchForces:
         return flat, join(parts, flat, atoms=len(self._numbers), short=self._cutoffs[1])
 
 
+class CrystalForces:
+    """Energy, forces and strain derivative of one crystal whose cell may change.
+
+    Args:
+        model: a CHGNet module; it is read, not changed.
+        numbers: atomic numbers; shape (atoms,).
+    """
+
+    def __init__(self, model: Any, numbers: Sequence[int]) -> None:
+        self._net = _Network(model)
+        self._numbers = np.asarray(numbers, dtype=np.int64)
+        converter = model.graph_converter
+        self._cutoffs = (float(converter.atom_graph_cutoff), float(converter.bond_graph_cutoff))
+
+    def evaluate(self, positions: FloatArray, cell: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+        """Return energy, eV, forces, eV/angstrom, shape (atoms, 3), and its derivative by strain, eV, shape (3, 3).
+
+        Args:
+            positions: Cartesian, angstrom; shape (atoms, 3).
+            cell: rows are the cell vectors, angstrom; shape (3, 3).
+
+        Raises:
+            PhysicsError: an atom without a neighbour, for which CHGNet has no meaning.
+        """
+        pairs = NeighborList(cell, self._cutoffs[0]).pairs(positions)
+        if len(np.unique(np.concatenate(pairs[:2]))) < len(self._numbers):
+            raise PhysicsError(f"an atom has no neighbour within {self._cutoffs[0]:g} angstrom")
+        bonds = join([pairs], positions, atoms=len(self._numbers), short=self._cutoffs[1])
+        site, forces, strain = self._net(positions, self._numbers, bonds)
+        return float(site.sum()), forces, strain
+
+
 class _Network:
     """The weights, taken apart for the parts of joined features."""
 
@@ -82,18 +115,31 @@ class _Network:
         self._bond = [_Gated(layer.twoBody_bond, 4) for layer in model.bond_conv_layers]
         self._angle = [layer and _Gated(layer.twoBody_bond, 4) for layer in model.angle_layers]
 
-    def __call__(self, positions: FloatArray, numbers: Any, bonds: Bonds) -> tuple[FloatArray, FloatArray]:
-        place = torch.tensor(positions, dtype=torch.float32, requires_grad=True)
+    def __call__(
+        self, positions: FloatArray, numbers: Any, bonds: Bonds
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return atom energies, eV, forces, eV/angstrom, and the derivative by a strain of all cells, eV, (3, 3).
+
+        Everything depends on the bond vectors alone, so one gradient by these gives both.
+
+        Args:
+            positions: Cartesian, angstrom; shape (n, 3).
+            numbers: atomic numbers; shape (n,).
+            bonds: of the batch.
+        """
+        vector = self._vectors(positions, bonds).requires_grad_(True)
         frozen = [p for p in self._model.parameters() if p.requires_grad]
         for p in frozen:
             p.requires_grad_(False)
         try:
-            energy, site = self.energies(place, numbers, bonds)
-            (gradient,) = torch.autograd.grad(site.sum(), place)
+            energy, site = self._of(vector, numbers, bonds)
+            (gradient,) = torch.autograd.grad(site.sum(), vector)
         finally:
             for p in frozen:
                 p.requires_grad_(True)
-        return energy, -gradient.numpy().astype(float)
+        pull = _summed(gradient, bonds.first, len(numbers)) - _summed(gradient, bonds.second, len(numbers))
+        strain = vector.detach().double().T @ gradient.double()
+        return energy, -pull.numpy().astype(float), strain.numpy()
 
     def energies(self, positions: Any, numbers: Any, bonds: Bonds) -> tuple[FloatArray, Tensor]:
         """Return the energy of every atom, eV, and the part of it that a gradient can be taken of.
@@ -103,11 +149,16 @@ class _Network:
             numbers: atomic numbers; shape (n,).
             bonds: of the batch.
         """
-        half = len(bonds.first) // 2
-        undirected = np.concatenate([np.arange(half), np.arange(half)])
+        return self._of(self._vectors(positions, bonds), numbers, bonds)
+
+    def _vectors(self, positions: Any, bonds: Bonds) -> Tensor:
         place = torch.as_tensor(positions, dtype=torch.float32)
         vector = place[torch.from_numpy(bonds.first)] - place[torch.from_numpy(bonds.second)]
-        vector = vector - torch.tensor(bonds.shift, dtype=torch.float32)
+        return vector - torch.tensor(bonds.shift, dtype=torch.float32)
+
+    def _of(self, vector: Tensor, numbers: Any, bonds: Bonds) -> tuple[FloatArray, Tensor]:
+        half = len(bonds.first) // 2
+        undirected = np.concatenate([np.arange(half), np.arange(half)])
         length = torch.linalg.vector_norm(vector, dim=1)
         site = self._energies(numbers, vector / length[:, None], length[:half], bonds, undirected)
         return site.detach().numpy().astype(float).ravel() + self._composition[numbers - 1], site
