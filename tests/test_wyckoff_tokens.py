@@ -2,14 +2,17 @@
 
 import numpy as np
 import pytest
+from ase.data import covalent_radii
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 
 from ionsmith.core.errors import InputError, PhysicsError
 from ionsmith.data.library import load_library
 from ionsmith.represent.wyckoff import WyckoffCrystal, WyckoffSite, describe
+from ionsmith.represent.wyckoff_room import NEAREST, Room
 from ionsmith.represent.wyckoff_tokens import (
     ANY,
+    BINS,
     FIRST,
     LARGEST,
     PAD,
@@ -20,6 +23,7 @@ from ionsmith.represent.wyckoff_tokens import (
     Request,
     Slot,
     centring,
+    coordinate,
     count_bin,
     decode,
     encode,
@@ -35,20 +39,27 @@ def random_sentence(rng, *, most_sites=4):
         allowed = grammar.allowed()
         if grammar.slot is Slot.LETTER and sites >= most_sites:
             allowed = allowed[allowed == STOP]
-        if grammar.slot is Slot.ANGLE:  # near 90 degrees every cell closes
-            allowed = allowed[40:56]
         words.append(int(rng.choice(allowed)))
         sites += words[-1] != STOP and grammar.slot is Slot.LETTER
         grammar.take(words[-1])
     return words
 
 
-def test_rock_salt_is_eight_words():
+def test_rock_salt_is_seven_words():
     words = encode(describe(rock_salt().structure))
-    assert len(words) == 7, "group, two letters with elements, stop, volume"
+    assert len(words) == 7, "group, volume, two letters with elements, stop"
     assert words[0] == FIRST[Slot.GROUP] + 224
+    assert words[-1] == STOP
     assert words.count(STOP) == 1
-    assert slots_of(words)[-1] is Slot.VOLUME
+    assert slots_of(words)[:3] == [Slot.GROUP, Slot.VOLUME, Slot.LETTER]
+
+
+def test_the_cell_is_known_before_the_first_atom():
+    grammar = Grammar()
+    for word in encode(describe(rock_salt(a=5.0).structure))[:2]:
+        grammar.take(word)
+    assert grammar.slot is Slot.LETTER
+    assert grammar.lattice[0] == pytest.approx(5.0, rel=0.02)
 
 
 def test_library_crystals_survive_rounding_to_words():
@@ -85,6 +96,7 @@ def test_symmetry_is_at_least_what_the_sentence_names():
 def test_a_position_without_freedom_is_offered_once():
     grammar = Grammar()
     grammar.take(FIRST[Slot.GROUP] + 224)
+    grammar.take(FIRST[Slot.VOLUME] + 30)
     letter_a = FIRST[Slot.LETTER]
     assert letter_a in grammar.allowed()
     assert STOP not in grammar.allowed(), "a crystal has atoms"
@@ -127,12 +139,13 @@ def crystal(**changes):
     [
         (lambda: encode(crystal(sites=(WyckoffSite("j", "Li", (0.1, 0.2)),) * 30)), PhysicsError, "24 positions"),
         (lambda: encode(crystal(sites=(WyckoffSite("a", "Am"),))), PhysicsError, "up to plutonium, got Am"),
-        (lambda: encode(crystal(lattice=(50.0,))), PhysicsError, "volume per atom: expected 4 to 110"),
+        (lambda: encode(crystal(lattice=(50.0,))), PhysicsError, "primitive cell: expected 6 to 4500, got"),
         (lambda: encode(crystal(space_group=123, lattice=(1.5, 20.0))), PhysicsError, "ratio of cell lengths"),
         (lambda: Request(("Li",), 200).words(), InputError, "expected 1 to 80 atoms, got 200"),
         (lambda: decode([START, ANY]), InputError, "expected a space group, got none"),
-        (lambda: decode([FIRST[Slot.GROUP]]), InputError, "ends where a letter is due"),
-        (lambda: decode([FIRST[Slot.GROUP], STOP]), InputError, "may not stand where a letter is due"),
+        (lambda: decode([FIRST[Slot.GROUP]]), InputError, "ends where a volume is due"),
+        (lambda: decode([FIRST[Slot.GROUP], STOP]), InputError, "may not stand where a volume is due"),
+        (lambda: decode([FIRST[Slot.GROUP] + 224, FIRST[Slot.VOLUME], STOP]), InputError, "where a letter is due"),
     ],
 )
 def test_what_cannot_be_is_said(action, error, message):
@@ -147,9 +160,44 @@ def test_an_angle_out_of_range_is_refused():
         encode(skewed)
 
 
-def test_a_flat_cell_is_refused():
-    flat = [FIRST[Slot.ANGLE] + index for index in (90, 2, 2)]  # 142, 34 and 34 degrees
-    words = [FIRST[Slot.GROUP], FIRST[Slot.LETTER], FIRST[Slot.ELEMENT], *[FIRST[Slot.COORDINATE]] * 3, STOP]
-    sentence = [*words, FIRST[Slot.VOLUME], FIRST[Slot.RATIO] + 48, FIRST[Slot.RATIO] + 48, *flat]
-    with pytest.raises(InputError, match="close no volume"):
-        decode(sentence)
+def test_angles_that_close_no_volume_are_not_offered():
+    grammar = Grammar()
+    for word in (FIRST[Slot.GROUP], FIRST[Slot.VOLUME] + 70, FIRST[Slot.RATIO] + 48, FIRST[Slot.RATIO] + 48):
+        grammar.take(word)
+    for index in (90, 2):  # 142 and 34 degrees
+        grammar.take(FIRST[Slot.ANGLE] + index)
+    offered = grammar.allowed() - FIRST[Slot.ANGLE]
+    assert 2 not in offered, "three angles of 142, 34 and 34 degrees close no volume"
+    assert len(offered) > 0
+    with pytest.raises(InputError, match="may not stand where a angle is due"):
+        grammar.take(FIRST[Slot.ANGLE] + 2)
+
+
+# room
+
+
+def test_positions_without_freedom_have_room_up_to_a_radius():
+    room = Room(225, (4.03,))
+    edge = 4.03 / 2**0.5  # a position a is nearest to its own kind
+    assert room.largest("a") == pytest.approx(edge / (2 * NEAREST))
+    room.add("a", 3, ())
+    assert room.largest("b") == pytest.approx(min(edge / 2, 4.03 / 2 - NEAREST * covalent_radii[3]) / NEAREST)
+    assert room.largest("a") < 0.0, "it is taken"
+    assert room.largest("l") == np.inf
+
+
+def test_open_coordinates_keep_atoms_apart_and_no_more():
+    lattice = (4.6, 3.0)
+    room = Room(136, lattice)
+    room.add("a", 22, ())
+    mask = room.open("f", 8, ())
+    for index in range(BINS):
+        sites = (WyckoffSite("a", "Ti"), WyckoffSite("f", "O", (coordinate(index),)))
+        built = WyckoffCrystal(136, lattice, sites).structure()
+        radii = np.array([covalent_radii[site.specie.Z] for site in built])
+        oxygen = [n for n, site in enumerate(built) if site.specie.symbol == "O"]
+        distance = built.distance_matrix + 99.0 * np.eye(len(built))
+        own = min(built.lattice.abc)
+        ratio = (distance / (radii[:, None] + radii))[oxygen].min()
+        assert mask[index] == (min(ratio, own / (2 * radii[oxygen[0]])) >= NEAREST), index
+    assert 0 < mask.sum() < BINS

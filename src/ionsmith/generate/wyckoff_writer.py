@@ -16,10 +16,11 @@ from ionsmith.core.protocols import Rng
 from ionsmith.core.records import FloatArray
 from ionsmith.generate.wyckoff_network import LONGEST, WyckoffNetwork, site_number
 from ionsmith.learn.causal import Memory
-from ionsmith.represent.wyckoff_tokens import FIRST, STOP, Grammar, Request, Slot
+from ionsmith.represent.wyckoff_room import Room, radii_of
+from ionsmith.represent.wyckoff_tokens import FIRST, STOP, Grammar, Request, Slot, letter_of
 
 _BATCH = 256
-_ENDING = 8  # words that the cell may still need once the sites are complete
+_SITE = 5  # words of the longest position: letter, element, three coordinates
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,9 @@ class _Draft:
         self.written = Written(conditions)
         self.grammar = Grammar()
         self.elements = conditions.elements()
+        self.radii = radii_of(self.elements, FIRST[Slot.ELEMENT])
         self.required = frozenset(Element(symbol).Z for symbol in conditions.required)
+        self.room: Room | None = None
 
     @property
     def done(self) -> bool:
@@ -99,21 +102,30 @@ class _Draft:
 
     def choices(self) -> NDArray[np.int64]:
         allowed = self.grammar.allowed()
+        if self.room is None:
+            return allowed
+        letter, number, free = self.grammar.site
         if self.grammar.slot is Slot.ELEMENT:
-            return self.elements
-        if self.grammar.slot is Slot.LETTER:
-            room = LONGEST - _ENDING - len(self.written.words) - len(self.required) - 5
-            if room <= 0:
-                allowed = allowed[allowed == STOP]
-            if not self.required <= self.grammar.elements:
-                allowed = allowed[allowed != STOP]
-        return allowed
+            return self.elements[self.radii <= self.room.largest(letter)]
+        if self.grammar.slot is Slot.COORDINATE:
+            return allowed[self.room.open(letter, number, free)] if self.grammar.missing == 1 else allowed
+        return self._letters(allowed, self.room)
+
+    def _letters(self, allowed: NDArray[np.int64], room: Room) -> NDArray[np.int64]:
+        """Return the letters that something fits into, and STOP as soon as all that is required is there."""
+        left = LONGEST - len(self.written.conditions.request().words()) - len(self.written.words)
+        if left < _SITE * (1 + len(self.required - self.grammar.elements)) + 1:
+            allowed = allowed[allowed == STOP]
+        if not self.required <= self.grammar.elements:
+            allowed = allowed[allowed != STOP]
+        smallest = self.radii.min(initial=np.inf)
+        return allowed[[word == STOP or room.largest(letter_of(word)) >= smallest for word in allowed]]
 
     def take(self, log_likelihood: FloatArray, rng: Rng) -> None:
         """Draw the next word from its log-probabilities, shape (vocabulary,)."""
         choices = self.choices()
         if not len(choices):
-            self.written.problem = "the cell was full before all required elements were placed"
+            self.written.problem = f"no room where a {self.grammar.slot.name.lower()} was due"
             return
         scores = log_likelihood[choices] / self.written.conditions.temperature
         weights = np.exp(scores - scores.max())
@@ -122,7 +134,16 @@ class _Draft:
         self.written.words.append(int(choices[drawn]))
         self.written.choices.append(choices)
         self.written.log_probability += float(np.log(weights[drawn]))
-        self.grammar.take(int(choices[drawn]))
+        self._place(int(choices[drawn]))
+
+    def _place(self, word: int) -> None:
+        before = self.grammar.slot
+        self.grammar.take(word)
+        if self.grammar.slot is Slot.LETTER:
+            if self.room is None:
+                self.room = Room(self.grammar.group, self.grammar.lattice)
+            elif before in (Slot.ELEMENT, Slot.COORDINATE):
+                self.room.add(*self.grammar.placed)
 
     def last(self) -> tuple[int, int, int, int]:
         """Return the last word as the network reads it: word, slot due, space group, site."""

@@ -1,9 +1,10 @@
 """Crystals as sentences of whole numbers: space group, occupied Wyckoff positions, cell; every sentence is a crystal.
 
-    required elements | number of atoms | space group | (letter, element, coordinates) ... STOP | volume | shape
+    required elements | number of atoms | space group | volume | shape | (letter, element, coordinates) ... STOP
 
 The prefix before the space group says what is asked for and may be left out in whole or part (ANY). A grammar says
-which words may follow, so that each complete sentence decodes to a crystal of exactly the symmetry it names.
+which words may follow, so that each complete sentence decodes to a crystal of exactly the symmetry it names. The cell
+comes before the atoms, so that a writer knows how far apart these are while it places them.
 """
 
 from __future__ import annotations
@@ -32,11 +33,15 @@ from ionsmith.represent.wyckoff import (
 Words = NDArray[np.int64]
 
 PAD, START, STOP, ANY = range(4)
-_COORDINATES, _VOLUMES, _RATIOS, _ANGLES, _COUNTS = 144, 72, 96, 96, 64
+BINS = 144
+"""Of a fractional coordinate."""
+
+_VOLUMES, _RATIOS, _ANGLES, _COUNTS = 144, 96, 96, 64
 # 144 bins put 1/2, 1/3, 1/4, 1/6 and 1/8 on bin edges; the centre of each bin is what comes back
-_VOLUME_RANGE = (4.0, 110.0)  # cubic angstrom per atom
+_VOLUME_RANGE = (6.0, 4500.0)  # cubic angstrom per primitive cell
 _RATIO_RANGE = (0.12, 8.0)
 _ANGLE_RANGE = (30.0, 150.0)
+_FLATTEST = 0.2  # volume of a cell over the product of its edges
 LARGEST = 80
 """Most atoms of a primitive cell that a sentence may describe."""
 
@@ -65,7 +70,7 @@ _SIZES = {
     Slot.GROUP: 230,
     Slot.LETTER: 27,
     Slot.ELEMENT: 94,
-    Slot.COORDINATE: _COORDINATES,
+    Slot.COORDINATE: BINS,
     Slot.VOLUME: _VOLUMES,
     Slot.RATIO: _RATIOS,
     Slot.ANGLE: _ANGLES,
@@ -116,6 +121,15 @@ def centring(space_group: int) -> int:
     return _CENTRING["R" if letter == "R" else letter]
 
 
+def coordinate(index: int) -> float:
+    """Return the fractional coordinate in the middle of a bin.
+
+    Args:
+        index: of the bin, from 0.
+    """
+    return (index + 0.5) / BINS
+
+
 def count_bin(atoms: int) -> int:
     """Return the bin of a number of atoms: each number up to 40, then pairs.
 
@@ -141,21 +155,21 @@ def encode(crystal: WyckoffCrystal) -> list[int]:
         raise PhysicsError(
             f"expected at most {MOST_SITES} positions and {LARGEST} atoms, got {len(crystal.sites)}, {atoms}"
         )
-    words = [FIRST[Slot.GROUP] + group - 1]
-    for site in _ordered(crystal.sites):
-        number = Element(site.element).Z
-        if number > _SIZES[Slot.ELEMENT]:
-            raise PhysicsError(f"expected elements up to plutonium, got {site.element}")
-        words += [FIRST[Slot.LETTER] + _letter_index(site.letter), FIRST[Slot.ELEMENT] + number - 1]
-        words += [FIRST[Slot.COORDINATE] + int(x % 1.0 * _COORDINATES) % _COORDINATES for x in site.free]
     lattice = cell(group, crystal.lattice)
-    words += [STOP, FIRST[Slot.VOLUME] + _log_bin(lattice.volume / atoms, _VOLUME_RANGE, _VOLUMES, "volume per atom")]
+    volume = _log_bin(lattice.volume / centring(group), _VOLUME_RANGE, _VOLUMES, "volume of the primitive cell")
+    words = [FIRST[Slot.GROUP] + group - 1, FIRST[Slot.VOLUME] + volume]
     for slot, value in _shape(group, lattice.parameters):
         if slot is Slot.RATIO:
             words.append(FIRST[slot] + _log_bin(value, _RATIO_RANGE, _RATIOS, "ratio of cell lengths"))
         else:
             words.append(FIRST[slot] + _bin(value, _ANGLE_RANGE, _ANGLES, "cell angle"))
-    return words
+    for site in _ordered(crystal.sites):
+        number = Element(site.element).Z
+        if number > _SIZES[Slot.ELEMENT]:
+            raise PhysicsError(f"expected elements up to plutonium, got {site.element}")
+        words += [FIRST[Slot.LETTER] + _letter_index(site.letter), FIRST[Slot.ELEMENT] + number - 1]
+        words += [FIRST[Slot.COORDINATE] + int(x % 1.0 * BINS) % BINS for x in site.free]
+    return [*words, STOP]
 
 
 def decode(words: Sequence[int]) -> WyckoffCrystal:
@@ -191,6 +205,31 @@ class Grammar:
         return self._group
 
     @property
+    def lattice(self) -> tuple[float, ...]:
+        """Free cell parameters, angstrom and degrees; known once the first letter is due.
+
+        Raises:
+            InputError: angles that close no volume.
+        """
+        return _cell_of(self._group, self._volume * self._centring(), self._shape)
+
+    @property
+    def site(self) -> tuple[str, int, list[float]]:
+        """Letter, atomic number (0 before it is known) and coordinates so far of the position being filled."""
+        return self._sites[-1] if self.slot is Slot.COORDINATE else (self._letter, 0, [])
+
+    @property
+    def placed(self) -> tuple[str, int, list[float]]:
+        """Letter, atomic number and coordinates of the last position that was begun."""
+        return self._sites[-1]
+
+    @property
+    def missing(self) -> int:
+        """Number of coordinates that the position being filled still needs."""
+        letter, _, free = self.site
+        return len(positions(self._group)[letter].free) - len(free) if letter else 0
+
+    @property
     def letter(self) -> int:
         """Word of the Wyckoff letter that is being filled, 0 where there is none."""
         return FIRST[Slot.LETTER] + _letter_index(self._letter) if self._letter else 0
@@ -215,7 +254,8 @@ class Grammar:
             return np.array([PAD])
         if self.slot is not Slot.LETTER:
             first = FIRST[self.slot]
-            return np.arange(first, first + _SIZES[self.slot])
+            words = np.arange(first, first + _SIZES[self.slot])
+            return words[self._closing()] if self.slot is Slot.ANGLE and len(self._shape) == 4 else words
         return np.array(self._letters() + ([STOP] if self._sites else []))
 
     def take(self, word: int) -> None:
@@ -231,16 +271,17 @@ class Grammar:
         if word not in self.allowed():
             raise InputError(f"sentence: word {word} may not stand where a {self.slot.name.lower()} is due")
         if self.slot is Slot.GROUP:
-            self._group, self.slot = index + 1, Slot.LETTER
+            self._group, self.slot = index + 1, Slot.VOLUME
         elif self.slot is Slot.LETTER:
             self._letter = "" if word == STOP else _letter(index)
-            self.slot = Slot.VOLUME if word == STOP else Slot.ELEMENT
+            self.slot = Slot.END if word == STOP else Slot.ELEMENT
         elif self.slot is Slot.ELEMENT:
             self._sites.append((self._letter, index + 1, []))
-            self.slot = Slot.COORDINATE if self._missing() else Slot.LETTER
+            self.slot = Slot.COORDINATE
+            self.slot = Slot.COORDINATE if self.missing else Slot.LETTER
         elif self.slot is Slot.COORDINATE:
-            self._sites[-1][2].append((index + 0.5) / _COORDINATES)
-            self.slot = Slot.COORDINATE if self._missing() else Slot.LETTER
+            self._sites[-1][2].append(coordinate(index))
+            self.slot = Slot.COORDINATE if self.missing else Slot.LETTER
         else:
             self._take_cell(index)
 
@@ -255,15 +296,18 @@ class Grammar:
         sites = tuple(
             WyckoffSite(letter, Element.from_Z(number).symbol, tuple(free)) for letter, number, free in self._sites
         )
-        atoms = self.atoms * self._centring()
-        return WyckoffCrystal(self._group, _cell_of(self._group, self._volume * atoms, self._shape), sites)
+        return WyckoffCrystal(self._group, self.lattice, sites)
 
     def _centring(self) -> int:
         return centring(self._group) if self._group else 1
 
-    def _missing(self) -> bool:
-        letter, _, free = self._sites[-1]
-        return len(free) < len(positions(self._group)[letter].free)
+    def _closing(self) -> NDArray[np.bool_]:
+        """Return which third angles of a triclinic cell close a volume, shape (bins,)."""
+        alpha, beta = np.cos(np.radians(self._shape[2:4]))
+        gamma = np.cos(np.radians([_centre(index, _ANGLE_RANGE, _ANGLES) for index in range(_ANGLES)]))
+        squared = 1.0 - alpha**2 - beta**2 - gamma**2 + 2.0 * alpha * beta * gamma
+        possible = np.asarray(squared > _FLATTEST**2)
+        return possible if possible.any() else np.asarray(squared == squared.max())
 
     def _letters(self) -> list[int]:
         if len(self._sites) >= MOST_SITES:
@@ -287,7 +331,7 @@ class Grammar:
         else:
             self._shape.append(_centre(index, _ANGLE_RANGE, _ANGLES))
         done = len(self._shape)
-        self.slot = wanted[done] if done < len(wanted) else Slot.END
+        self.slot = wanted[done] if done < len(wanted) else Slot.LETTER
 
 
 def slots_of(words: Sequence[int]) -> list[Slot]:
@@ -324,6 +368,15 @@ def _ordered(sites: Sequence[WyckoffSite]) -> list[WyckoffSite]:
 
 def _letter_index(letter: str) -> int:
     return 26 if letter == "A" else ord(letter) - ord("a")
+
+
+def letter_of(word: int) -> str:
+    """Return the Wyckoff letter of a word.
+
+    Args:
+        word: of a letter.
+    """
+    return _letter(word - FIRST[Slot.LETTER])
 
 
 def _letter(index: int) -> str:
