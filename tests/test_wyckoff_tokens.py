@@ -2,17 +2,15 @@
 
 import numpy as np
 import pytest
-from ase.data import covalent_radii
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 
 from ionsmith.core.errors import InputError, PhysicsError
 from ionsmith.data.library import load_library
 from ionsmith.represent.wyckoff import WyckoffCrystal, WyckoffSite, describe
-from ionsmith.represent.wyckoff_room import NEAREST, Room
+from ionsmith.represent.wyckoff_room import NEAREST, Room, covalent_radius
 from ionsmith.represent.wyckoff_tokens import (
     ANY,
-    BINS,
     FIRST,
     LARGEST,
     PAD,
@@ -23,7 +21,6 @@ from ionsmith.represent.wyckoff_tokens import (
     Request,
     Slot,
     centring,
-    coordinate,
     count_bin,
     decode,
     encode,
@@ -178,26 +175,35 @@ def test_angles_that_close_no_volume_are_not_offered():
 
 def test_positions_without_freedom_have_room_up_to_a_radius():
     room = Room(225, (4.03,))
+    none = np.zeros((1, 0))
     edge = 4.03 / 2**0.5  # a position a is nearest to its own kind
-    assert room.largest("a") == pytest.approx(edge / (2 * NEAREST))
+    assert room.largest("a", none)[0] == pytest.approx(edge / (2 * NEAREST))
     room.add("a", 3, ())
-    assert room.largest("b") == pytest.approx(min(edge / 2, 4.03 / 2 - NEAREST * covalent_radii[3]) / NEAREST)
-    assert room.largest("a") < 0.0, "it is taken"
-    assert room.largest("l") == np.inf
+    expected = min(edge / 2, 4.03 / 2 - NEAREST * covalent_radius(3)) / NEAREST
+    assert room.largest("b", none)[0] == pytest.approx(expected)
+    assert room.search("b")[1][0] == pytest.approx(expected)
+    assert room.largest("a", none)[0] < 0.0, "it is taken"
 
 
-def test_open_coordinates_keep_atoms_apart_and_no_more():
+def test_room_is_what_the_distances_leave():
     lattice = (4.6, 3.0)
     room = Room(136, lattice)
     room.add("a", 22, ())
-    mask = room.open("f", 8, ())
-    for index in range(BINS):
-        sites = (WyckoffSite("a", "Ti"), WyckoffSite("f", "O", (coordinate(index),)))
+    places = np.linspace(0.01, 0.49, 20)
+    found = room.largest("f", places[:, None])
+    for place, radius in zip(places, found, strict=True):
+        sites = (WyckoffSite("a", "Ti"), WyckoffSite("f", "O", (place,)))
         built = WyckoffCrystal(136, lattice, sites).structure()
-        radii = np.array([covalent_radii[site.specie.Z] for site in built])
-        oxygen = [n for n, site in enumerate(built) if site.specie.symbol == "O"]
-        distance = built.distance_matrix + 99.0 * np.eye(len(built))
-        own = min(built.lattice.abc)
-        ratio = (distance / (radii[:, None] + radii))[oxygen].min()
-        assert mask[index] == (min(ratio, own / (2 * radii[oxygen[0]])) >= NEAREST), index
-    assert 0 < mask.sum() < BINS
+        oxygen = next(n for n, site in enumerate(built) if site.specie.symbol == "O")
+        around = built.get_neighbors(built[oxygen], 5.0)
+        to_titanium = min(n.nn_distance for n in around if n.specie.symbol == "Ti")
+        to_oxygen = min(n.nn_distance for n in around if n.specie.symbol == "O")
+        expected = min(to_titanium / NEAREST - covalent_radius(22), to_oxygen / NEAREST / 2.0)
+        assert radius == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("letter", ["a", "f", "k", "i"])
+def test_a_search_tries_places_all_over_the_cell(letter):
+    places, radii = Room(136, (9.0, 6.0)).search(letter)
+    assert places.shape[0] == len(radii) > 0
+    assert (places >= 0.0).all() and (places < 1.0).all()

@@ -29,14 +29,21 @@ from ionsmith.generate.pool import Pool
 from ionsmith.io.read import ReadLimits, read_inputs
 from ionsmith.io.write import prepare_folder, write_run
 from ionsmith.objective.score import NoObjective, SpecObjective
-from ionsmith.objective.spec import Budget, Spec
+from ionsmith.objective.spec import Budget, Ladder, Spec
 from ionsmith.report import write_report
 
-GENERATOR = "substitution"
+GENERATOR = "wyckoff"
 """Where design gets its proposals unless told otherwise."""
 
-DESIGN_BUDGET = Budget(candidates=1500, simulations=40, rounds=5)
-"""What a design run may do where no Spec says."""
+DESIGN_BUDGET = Budget(candidates=1500, simulations=1500, rounds=25)
+"""What a design run may do where no Spec says: every proposal that is not hopeless is simulated, so that the
+generator learns from physics; a round is small, so that it learns often."""
+
+DESIGN_LADDER = Ladder(rungs=("relax", "hull", "bvse"))
+"""Relaxation comes first: the geometry of a proposal is a guess."""
+
+DESIGN_SETTINGS = {"relax": {"max_steps": 60, "max_volume_change": 0.6}}
+"""A guessed cell may be far off, and a crystal that takes long to settle is seldom a good one."""
 
 MODELS = (
     "conductivity",
@@ -171,11 +178,11 @@ def design_spec(spec: Spec | None, candidates: int | None) -> Spec:
     """Return the Spec of a design run.
 
     Args:
-        spec: the user's; None takes the default targets with a budget for design (1,500 proposals in five rounds, of
-            which 40 are simulated).
+        spec: the user's; None takes the default targets with budget and ladder for design.
         candidates: number of proposals where it differs from the Spec's.
     """
-    wanted = Spec(budget=DESIGN_BUDGET) if spec is None else spec
+    default = Spec(budget=DESIGN_BUDGET, ladder=DESIGN_LADDER, settings=DESIGN_SETTINGS)
+    wanted = default if spec is None else spec
     return wanted if candidates is None else replace(wanted, budget=replace(wanted.budget, candidates=candidates))
 
 
@@ -258,7 +265,8 @@ def _run(
     with _ledger(options, header) as ledger:
         executor = make_executor(options.workers, scheduler=options.scheduler)
         try:
-            campaign = Campaign(models, ladder, objective, ledger, executor, options.observer)
+            proposals = command == "design"
+            campaign = Campaign(models, ladder, objective, ledger, executor, options.observer, look_again=proposals)
             rows, funnel = run_campaign(source, campaign, limits=limits, seed=options.seed)
         finally:
             executor.close()

@@ -55,6 +55,8 @@ class Campaign:
         ledger: where each Outcome goes and where finished work is found.
         executor: where simulations run.
         observer: hears the progress.
+        look_again: whether the models judge crystals that passed the ladder once more as it left them: right for
+            proposals, whose geometry is a guess, and wrong for measured crystals.
     """
 
     models: Sequence[PropertyModel]
@@ -63,6 +65,7 @@ class Campaign:
     ledger: Ledger
     executor: Executor
     observer: Observer = field(default_factory=Silent)
+    look_again: bool = False
 
 
 def run_campaign(
@@ -94,6 +97,8 @@ def run_campaign(
         room -= len(by_key(chosen))
         for simulator in campaign.ladder:
             chosen = _climb(simulator, chosen, campaign, tally)
+        if campaign.look_again:
+            _look_again(chosen, campaign)
         source.tell([track.outcome for track in fresh], rng)
         if len(fresh) < wanted:
             break
@@ -151,19 +156,34 @@ def _predict(tracks: list[Track], campaign: Campaign, tally: Tally) -> None:
 
 
 def _predict_batch(model: PropertyModel, batch: dict[str, list[Track]], campaign: Campaign) -> None:
-    missing: list[Candidate] = []
-    for key, group in batch.items():
-        candidate = group[0].outcome.candidate
-        if not group[0].alive or candidate.kind not in model.kinds:
-            continue
-        found = campaign.ledger.find(key, model.name, model.fingerprint)
-        if found is None:
-            missing.append(candidate)
-        else:
-            _absorb(model.name, group, found)
+    asked = {key: group[0].outcome.candidate for key, group in batch.items() if group[0].alive}
+    for key, found in _predictions(model, asked, campaign).items():
+        _absorb(model.name, batch[key], found)
+
+
+def _predictions(model: PropertyModel, asked: dict[str, Candidate], campaign: Campaign) -> dict[str, Outcome]:
+    """Return what a model says about the candidates of the kinds it reads, by key; from the ledger where it can."""
+    readable = {key: candidate for key, candidate in asked.items() if candidate.kind in model.kinds}
+    stored = {key: campaign.ledger.find(key, model.name, model.fingerprint) for key in readable}
+    missing = [candidate for key, candidate in readable.items() if stored[key] is None]
+    fresh = {}
     for candidate, found in zip(missing, predict_one_by_one(model, missing), strict=True):
         campaign.ledger.add(candidate.key, model.name, model.fingerprint, found)
-        _absorb(model.name, batch[candidate.key], found)
+        fresh[candidate.key] = found
+    return {key: found for key in readable if (found := stored[key] or fresh.get(key)) is not None}
+
+
+def _look_again(tracks: list[Track], campaign: Campaign) -> None:
+    """Replace predictions for crystals that the ladder has moved by predictions for what it made of them."""
+    groups: dict[str, list[Track]] = {}
+    for track in tracks:
+        if track.outcome.candidate.key != track.key:
+            groups.setdefault(track.outcome.candidate.key, []).append(track)
+    asked = {key: group[0].outcome.candidate for key, group in groups.items()}
+    for model in campaign.models:
+        for key, found in _predictions(model, asked, campaign).items():
+            for track in groups[key] if found.status is Status.OK else ():
+                track.amend(model.name, found)
 
 
 def _absorb(stage: str, group: list[Track], found: Outcome) -> None:

@@ -57,6 +57,18 @@ class Track:
         self.stage = stage
         self.hops.append(stage)
 
+    def amend(self, stage: str, found: Outcome) -> None:
+        """Replace what a stage had found out by what it found on a later look; status and place stay.
+
+        Args:
+            stage: name of the stage.
+            found: its Outcome, ok.
+        """
+        details = {**self.outcome.details, **({stage: dict(found.details)} if found.details else {})}
+        values = {**self.outcome.values, **found.values}
+        cost = self.outcome.cost_s + found.cost_s
+        self.outcome = replace(self.outcome, values=values, details=details, cost_s=cost)
+
     def drop(self, stage: str, note: str) -> None:
         """Reject it at a stage for a reason.
 

@@ -130,8 +130,11 @@ class Objective(Protocol):
         """Return whether every target is known and met; None where there are no targets."""
         ...
 
-    def score(self, outcome: Outcome) -> float | None:
-        """Return a score in [0, 1], higher is better; None where there are no targets."""
+    def score(self, outcome: Outcome, *, caution: float = 0.0) -> float | None:
+        """Return a score in [0, 1], higher is better; None where there are no targets.
+
+        ``caution`` counts every value by so many of its spreads worse than it is: what a learner is paid for.
+        """
         ...
 
     def checks(self, outcome: Outcome) -> dict[str, str]:

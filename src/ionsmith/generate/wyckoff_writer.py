@@ -16,10 +16,13 @@ from ionsmith.core.protocols import Rng
 from ionsmith.core.records import FloatArray
 from ionsmith.generate.wyckoff_network import LONGEST, WyckoffNetwork, site_number
 from ionsmith.learn.causal import Memory
-from ionsmith.represent.wyckoff_room import Room, radii_of
-from ionsmith.represent.wyckoff_tokens import FIRST, STOP, Grammar, Request, Slot, letter_of
+from ionsmith.represent.wyckoff_room import Room, covalent_radius, radii_of
+from ionsmith.represent.wyckoff_tokens import BINS, FIRST, STOP, Grammar, Request, Slot, coordinate, letter_of
 
 _BATCH = 256
+_REDRAWS = 12  # of a word that leads nowhere
+_COARSE = 0.0625  # how far a coordinate may be from a place of the grid that stands for it
+_BIN_CENTRES = np.array([coordinate(index) for index in range(BINS)])
 _SITE = 5  # words of the longest position: letter, element, three coordinates
 
 
@@ -95,46 +98,75 @@ class _Draft:
         self.radii = radii_of(self.elements, FIRST[Slot.ELEMENT])
         self.required = frozenset(Element(symbol).Z for symbol in conditions.required)
         self.room: Room | None = None
+        self.space = np.zeros((1, 0)), np.full(1, np.inf)  # of the position being filled: places and largest radii
 
     @property
     def done(self) -> bool:
         return bool(self.written.problem) or self.grammar.slot is Slot.END
 
     def choices(self) -> NDArray[np.int64]:
+        """Return the words that grammar, conditions and the room between atoms leave."""
         allowed = self.grammar.allowed()
+        slot = self.grammar.slot
         if self.room is None:
             return allowed
-        letter, number, free = self.grammar.site
-        if self.grammar.slot is Slot.ELEMENT:
-            return self.elements[self.radii <= self.room.largest(letter)]
-        if self.grammar.slot is Slot.COORDINATE:
-            return allowed[self.room.open(letter, number, free)] if self.grammar.missing == 1 else allowed
-        return self._letters(allowed, self.room)
-
-    def _letters(self, allowed: NDArray[np.int64], room: Room) -> NDArray[np.int64]:
-        """Return the letters that something fits into, and STOP as soon as all that is required is there."""
+        if slot is Slot.ELEMENT:
+            return np.asarray(self.elements[self.radii <= self.space[1].max()])
+        if slot is Slot.COORDINATE:
+            return allowed[self._open(self.grammar.missing)]
         left = LONGEST - len(self.written.conditions.request().words()) - len(self.written.words)
         if left < _SITE * (1 + len(self.required - self.grammar.elements)) + 1:
             allowed = allowed[allowed == STOP]
-        if not self.required <= self.grammar.elements:
-            allowed = allowed[allowed != STOP]
-        smallest = self.radii.min(initial=np.inf)
-        return allowed[[word == STOP or room.largest(letter_of(word)) >= smallest for word in allowed]]
+        return allowed if self.required <= self.grammar.elements else allowed[allowed != STOP]
+
+    def _open(self, missing: int) -> NDArray[np.bool_]:
+        """Return which bins of the next coordinate leave room, exact for the last one, else by the grid; (bins,)."""
+        letter, number, free = self.grammar.site
+        radius = covalent_radius(number)
+        if missing == 1:
+            return self._last(letter, free) >= radius
+        grid, largest = self.space
+        near = (largest >= radius) & (np.abs(grid[:, : len(free)] - free) <= _COARSE).all(axis=1)
+        away = np.abs(_BIN_CENTRES[:, None] - grid[None, near, len(free)])
+        return np.asarray((np.minimum(away, 1.0 - away) <= _COARSE).any(axis=1))
+
+    def _last(self, letter: str, free: Sequence[float]) -> FloatArray:
+        """Return the largest radius at each bin of the last coordinate, shape (bins,)."""
+        if self.room is None:
+            return np.full(BINS, np.inf)
+        return self.room.largest(letter, np.column_stack([np.tile(free, (BINS, 1)), _BIN_CENTRES]))
 
     def take(self, log_likelihood: FloatArray, rng: Rng) -> None:
-        """Draw the next word from its log-probabilities, shape (vocabulary,)."""
+        """Draw the next word from log-probabilities, shape (vocabulary,); one that leads nowhere is drawn again."""
         choices = self.choices()
-        if not len(choices):
-            self.written.problem = f"no room where a {self.grammar.slot.name.lower()} was due"
-            return
-        scores = log_likelihood[choices] / self.written.conditions.temperature
-        weights = np.exp(scores - scores.max())
-        weights /= weights.sum()
-        drawn = int(np.searchsorted(np.cumsum(weights), rng.random()).clip(0, len(choices) - 1))
-        self.written.words.append(int(choices[drawn]))
-        self.written.choices.append(choices)
-        self.written.log_probability += float(np.log(weights[drawn]))
-        self._place(int(choices[drawn]))
+        for _ in range(_REDRAWS):
+            if not len(choices):
+                break
+            scores = log_likelihood[choices] / self.written.conditions.temperature
+            weights = np.exp(scores - scores.max())
+            weights /= weights.sum()
+            drawn = int(np.searchsorted(np.cumsum(weights), rng.random()).clip(0, len(choices) - 1))
+            if self._leads_on(int(choices[drawn])):
+                self.written.words.append(int(choices[drawn]))
+                self.written.choices.append(choices)
+                self.written.log_probability += float(np.log(weights[drawn]))
+                self._place(int(choices[drawn]))
+                return
+            choices = np.delete(choices, drawn)
+        self.written.problem = f"no room where a {self.grammar.slot.name.lower()} was due"
+
+    def _leads_on(self, word: int) -> bool:
+        """Return whether a word leaves room for those that have to follow it."""
+        if self.room is None or word == STOP:
+            return True
+        if self.grammar.slot is Slot.LETTER:
+            self.space = self.room.search(letter_of(word))
+            return bool(self.space[1].max() >= self.radii.min(initial=np.inf))
+        if self.grammar.slot is Slot.COORDINATE and self.grammar.missing == 2:
+            letter, number, free = self.grammar.site
+            place = [*free, coordinate(word - FIRST[Slot.COORDINATE])]
+            return bool((self._last(letter, place) >= covalent_radius(number)).any())
+        return True
 
     def _place(self, word: int) -> None:
         before = self.grammar.slot

@@ -16,7 +16,7 @@ UNKNOWN = 0.5
 """Probability given to a target whose quantity has not been computed yet: neither praise nor blame."""
 
 
-def log_probability(target: Target, value: Value | None) -> float:
+def log_probability(target: Target, value: Value | None, *, caution: float = 0.0) -> float:
     """Natural logarithm of the probability that the true value lies in the wanted range.
 
     The true value is taken as normal with the value's mean and a spread of sqrt(std^2 + tolerance^2), where the
@@ -25,12 +25,16 @@ def log_probability(target: Target, value: Value | None) -> float:
     Args:
         target: wanted range.
         value: what is known; None gives log ``UNKNOWN``.
+        caution: number of spreads by which the mean is first moved to the wrong side of a one-sided range, twice as
+            many where the method was not built for the material: what a learner is paid for, so that it cannot win by
+            going where nothing is known.
     """
     if value is None:
         return math.log(UNKNOWN)
     spread = math.hypot(value.std, QUANTITIES[target.quantity].tolerance)
-    below = -math.inf if target.low is None else (target.low - value.mean) / spread
-    above = math.inf if target.high is None else (target.high - value.mean) / spread
+    shift = caution * value.std * (2.0 if value.in_domain is False else 1.0)
+    below = -math.inf if target.low is None else (target.low - value.mean + shift) / spread
+    above = math.inf if target.high is None else (target.high - value.mean - shift) / spread
     if math.isinf(above):
         return float(log_ndtr(-below))
     if math.isinf(below):
@@ -81,9 +85,15 @@ class SpecObjective:
         values = outcome.values
         return all(name in values and meets(target, values[name]) for name, target in self.spec.targets.items())
 
-    def score(self, outcome: Outcome) -> float:
-        """Return the geometric mean of the probabilities of meeting each target; 0 to 1, higher is better."""
-        logs = [log_probability(target, outcome.values.get(name)) for name, target in self.spec.targets.items()]
+    def score(self, outcome: Outcome, *, caution: float = 0.0) -> float:
+        """Return the geometric mean of the probabilities of meeting each target; 0 to 1, higher is better.
+
+        Args:
+            outcome: with the values known so far.
+            caution: as in :func:`log_probability`.
+        """
+        targets = self.spec.targets.items()
+        logs = [log_probability(target, outcome.values.get(name), caution=caution) for name, target in targets]
         return math.exp(sum(logs) / len(logs))
 
     def checks(self, outcome: Outcome) -> dict[str, str]:
@@ -119,7 +129,7 @@ class NoObjective:
     def feasible(self, outcome: Outcome) -> None:
         """Return None: there are no targets."""
 
-    def score(self, outcome: Outcome) -> None:
+    def score(self, outcome: Outcome, *, caution: float = 0.0) -> None:
         """Return None: there are no targets."""
 
     def checks(self, outcome: Outcome) -> dict[str, str]:

@@ -1,0 +1,196 @@
+"""Reinforcement learning on the crystal prior: proposes crystals, hears what they are worth, and proposes better."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from ionsmith.core.errors import InputError, PhysicsError
+from ionsmith.core.protocols import Objective, Rng
+from ionsmith.core.records import Kind, Outcome, Status
+from ionsmith.core.registry import register
+from ionsmith.generate.novelty import known_as
+from ionsmith.generate.wyckoff_network import WyckoffNetwork
+from ionsmith.generate.wyckoff_policy import Lesson, Policy, PolicySettings
+from ionsmith.generate.wyckoff_prior import Draft, conditions, draw, load_prior
+from ionsmith.generate.wyckoff_writer import Conditions
+from ionsmith.represent.wyckoff_settings import alternatives
+from ionsmith.represent.wyckoff_tokens import decode, encode
+
+_REDRAWS = 3  # draws per proposal before one that was made before is handed out again
+
+
+@dataclass(frozen=True)
+class RewardSettings:
+    """What a proposal is worth beside its score.
+
+    Attributes:
+        caution: spreads by which every value is counted worse than it is.
+        refused: factor for what a stage rejected.
+        known: factor for a compound that is known already.
+        family: good members of one chemical system after which further ones earn less.
+        good: worth from which a member counts as good.
+        remembered: best crystals that are read again with every batch.
+    """
+
+    caution: float = 0.5
+    refused: float = 0.25
+    known: float = 0.5
+    family: int = 6
+    good: float = 0.4
+    remembered: int = 32
+
+
+@dataclass
+class _Memory:
+    """What has been proposed and what it earned."""
+
+    proposed: set[tuple[str, int]] = field(default_factory=set)
+    families: Counter[str] = field(default_factory=Counter)
+    best: list[Lesson] = field(default_factory=list)
+
+
+@register("generator", "wyckoff")
+class WyckoffLearner:
+    """A policy on the crystal prior, rewarded by the objective of the Spec.
+
+    Every proposal earns its cautious score (:meth:`ionsmith.core.protocols.Objective.score`), less if a stage
+    refused it or the compound is known, and less the more rewarded members its chemical system has already. The best
+    are read again with each batch, each time in another setting of their space group.
+
+    Args:
+        mobile: symbol that has to occur.
+        exclude: symbols that must not occur.
+        objective: the judge; None earns nothing, so that the prior is all there is.
+        power: of the reward, see :class:`PolicySettings`.
+        rate: learning rate.
+        steps: gradient steps per round.
+        caution: see :class:`RewardSettings`.
+        family: see :class:`RewardSettings`.
+        network: another prior than the shipped one.
+
+    Raises:
+        InputError: a power, rate or count that is not above zero, or conditions that no crystal can meet.
+    """
+
+    name = "wyckoff"
+
+    def __init__(
+        self,
+        *,
+        mobile: str = "Li",
+        exclude: Sequence[str] = (),
+        objective: Objective | None = None,
+        power: float = PolicySettings.power,
+        rate: float = PolicySettings.rate,
+        steps: int = PolicySettings.steps,
+        caution: float = RewardSettings.caution,
+        family: int = RewardSettings.family,
+        network: WyckoffNetwork | None = None,
+    ) -> None:
+        if not (power > 0.0 and rate > 0.0 and steps > 0 and family > 0):
+            raise InputError(
+                f"wyckoff: expected power, rate, steps and family above 0, got {power}, {rate}, {steps}, {family}"
+            )
+        self._conditions = conditions(mobile, exclude)
+        self._objective = objective
+        self._rewards = RewardSettings(caution=caution, family=family)
+        self._learning = PolicySettings(power=power, rate=rate, steps=steps)
+        self._network, self._policy = network, None if network is None else Policy(network, self._learning)
+        self._memory = _Memory()
+        self._waiting: dict[str, Draft] = {}
+
+    def fit(self, outcomes: Sequence[Outcome], rng: Rng) -> Self:
+        """Return itself: the prior is shipped; what it hears comes through ``tell``."""
+        return self
+
+    def ask(self, n: int, rng: Rng, condition: Any = None) -> Sequence[Outcome]:
+        """Return n proposals; sentences that are no crystal are among them as rejections.
+
+        A crystal of a formula and space group that was proposed before is drawn again, three times on average;
+        what then still repeats is handed out as a rejection.
+
+        Args:
+            n: number of proposals.
+            rng: random stream.
+            condition: :class:`Conditions` that replace the generator's own, or None.
+        """
+        wanted = condition if isinstance(condition, Conditions) else self._conditions
+        drafts: list[Draft] = []
+        for _ in range(_REDRAWS):
+            fresh = draw(self._learner().network, [wanted] * (n - len(drafts)), rng, name=self.name)
+            drafts += [each for each in fresh if self._note(each)]
+        while len(drafts) < n:
+            drafts.append(_again(draw(self._learner().network, [wanted], rng, name=self.name)[0]))
+        self._waiting = {each.outcome.candidate.key: each for each in drafts}
+        return tuple(each.outcome for each in drafts)
+
+    def tell(self, outcomes: Sequence[Outcome], rng: Rng) -> None:
+        """Learn from what became of the last proposals.
+
+        Args:
+            outcomes: merged over all stages, in any order; those of others are ignored.
+            rng: random stream.
+        """
+        lessons = []
+        for outcome in outcomes:
+            keys = (outcome.candidate.key, *outcome.candidate.parents)
+            draft = next((self._waiting[key] for key in keys if key in self._waiting), None)
+            if draft is not None:
+                lessons.append(_lesson(draft, self._reward(outcome)))
+        self._waiting = {}
+        memory = self._memory.best
+        self._learner().learn([*lessons, *memory], rng)
+        ranked = sorted((*lessons, *memory), key=lambda lesson: -lesson.reward)
+        self._memory.best = [lesson for lesson in ranked if lesson.reward > 0.0][: self._rewards.remembered]
+
+    def _learner(self) -> Policy:
+        if self._policy is None:
+            self._policy = Policy(load_prior(), self._learning)
+        return self._policy
+
+    def _note(self, draft: Draft) -> bool:
+        """Return whether a draft is new, and remember it; what is no crystal is always new."""
+        candidate = draft.outcome.candidate
+        if candidate.kind is not Kind.CRYSTAL:
+            return True
+        mark = (candidate.formula, draft.written.words[0])
+        new = mark not in self._memory.proposed
+        self._memory.proposed.add(mark)
+        return new
+
+    def _reward(self, outcome: Outcome) -> float:
+        candidate = outcome.candidate
+        nothing = candidate.kind is not Kind.CRYSTAL or not outcome.values
+        if self._objective is None or nothing or self._objective.admit(candidate):
+            return 0.0
+        worth = self._objective.score(outcome, caution=self._rewards.caution) or 0.0
+        if outcome.status is not Status.OK:
+            return worth * self._rewards.refused
+        if known_as(candidate) is not None:
+            return worth * self._rewards.known
+        family = str(candidate.composition.chemical_system)
+        self._memory.families[family] += worth >= self._rewards.good
+        crowd = self._memory.families[family] / self._rewards.family
+        return worth / max(1.0, crowd) ** 2
+
+
+def _again(draft: Draft) -> Draft:
+    if draft.outcome.status is not Status.OK:
+        return draft
+    note = f"{draft.outcome.candidate.source.locator}: proposed before"
+    return replace(draft, outcome=replace(draft.outcome, status=Status.REJECTED, note=note))
+
+
+def _lesson(draft: Draft, reward: float) -> Lesson:
+    """Return the lesson of a sentence; a crystal is read in every setting, what is none as it was written."""
+    request = draft.written.conditions.request().words()
+    sentences = [tuple(draft.written.words)]
+    if draft.outcome.candidate.kind is Kind.CRYSTAL and reward > 0.0:
+        try:
+            sentences = [tuple(encode(each)) for each in alternatives(decode(draft.written.words))]
+        except PhysicsError:  # a cell beyond the words: it stays as it was written
+            sentences = [tuple(draft.written.words)]
+    return Lesson(tuple((*request, *words) for words in sentences), reward)
