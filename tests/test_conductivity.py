@@ -4,14 +4,19 @@ import pickle
 
 import numpy as np
 import pytest
-from pymatgen.core import Composition
+from pymatgen.core import Composition, Lattice, Structure
 
 from ionsmith.artifacts.cards import CARD_FILE, read_card
+from ionsmith.core.crystals import CRYSTAL_FACT, crystal_facts
 from ionsmith.core.errors import ArtifactError, InputError
 from ionsmith.core.protocols import PropertyModel
 from ionsmith.core.records import Bound, Candidate, Kind, Origin, Outcome, Value
+from ionsmith.data.library import load_library
 from ionsmith.data.obelix import load_obelix
+from ionsmith.data.obelix_crystals import with_crystals
+from ionsmith.evaluate.parts import parts_of
 from ionsmith.predict.conductivity import ARTIFACT, QUANTITY, ConductivityModel, save, train
+from ionsmith.predict.conductivity_view import Sight, sight_of, view
 from ionsmith.represent.cell import CELL_FACT, cell_facts
 from ionsmith.testing import check_model, disordered_chloride, formula, rock_salt, without_lithium
 
@@ -44,9 +49,46 @@ def toy_rows(*, cell=True):
     return rows
 
 
+EDGE = 5.4  # angstrom
+PLACES = {
+    "open": [(0, 0, 0), (0.15, 0, 0), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)],
+    "blocked": [(0, 0, 0), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)],
+}
+
+
+def polymorph(kind, x):
+    """Lithium on split, half-empty sites, or on sites that it shares with sodium; chlorine as in rock salt."""
+    cations = {
+        "open": [{"Li": x}, {"Li": x}, {"Li": 2 * x}, "Na", "Na"],
+        "blocked": [{"Li": x, "Na": 0.5}] * 4,
+    }[kind]
+    chlorine = [(0.5, 0.5, 0.5), (0, 0, 0.5), (0, 0.5, 0), (0.5, 0, 0)]
+    return Structure(Lattice.cubic(EDGE), [*cations, *["Cl"] * 4], [*PLACES[kind], *chlorine])
+
+
+def polymorph_row(kind, k, *, sites=True):
+    x = 0.3 + 0.005 * k
+    facts = {"doi": f"10.2/{k}", CELL_FACT: cell_facts((EDGE,) * 3, (90, 90, 90), space_group=1)}
+    if sites:
+        facts[CRYSTAL_FACT] = crystal_facts(polymorph(kind, x))
+    composition = Composition({"Li": 4 * x, "Na": 2.0, "Cl": 4.0})
+    candidate = Candidate(Kind.COMPOSITION, composition, Origin("toy", kind, facts))
+    return Outcome(candidate, {QUANTITY: Value({"open": -3.0, "blocked": -8.0}[kind], 0.5, "measured")})
+
+
+def polymorph_rows():
+    """Pairs of one formula and one cell that differ in their sites only: open ones conduct."""
+    return [polymorph_row(kind, k) for k in range(20) for kind in ("open", "blocked")]
+
+
 @pytest.fixture(scope="module")
 def toy():
     return train(toy_rows(), np.random.default_rng(0), **SMALL)
+
+
+@pytest.fixture(scope="module")
+def toy_with_sites():
+    return train(polymorph_rows(), np.random.default_rng(0), **SMALL)
 
 
 def test_it_learns_what_is_plain_to_see(toy):
@@ -70,7 +112,7 @@ def test_far_materials_and_those_without_lithium_are_out_of_domain(toy):
 def test_limits_are_learnt_as_the_floor():
     rows = [row(f"Li{k}OCl", -17.0 - k, doi=str(k)) for k in range(1, 9)]
     model = train(rows, np.random.default_rng(0), **SMALL)
-    np.testing.assert_allclose(model.predict([rows[3].candidate]).mean, -10.0)
+    np.testing.assert_allclose(model.predict([rows[3].candidate]).mean, -12.0)
 
 
 def test_equal_streams_give_equal_models(toy):
@@ -92,6 +134,67 @@ def test_rows_with_and_without_a_cell_may_be_mixed():
     (nearest,) = model.neighbours(rows[0].candidate, 1)
     assert nearest.formula == rows[0].candidate.formula
     assert nearest.measured == rows[0].values[QUANTITY].mean
+
+
+def test_what_there_is_to_see_decides_who_answers():
+    swollen = polymorph("open", 0.3)
+    swollen.scale_lattice(10.0 * swollen.volume)
+    ordered = polymorph("open", 0.5)
+    ordered.remove_sites([0, 1])
+    asked = [polymorph("open", 0.3), polymorph("blocked", 0.3), ordered, swollen]
+    assert [sight_of(Candidate(Kind.CRYSTAL, one, Origin("toy"))) for one in asked] == [
+        *(Sight.CRYSTAL, Sight.CRYSTAL),
+        *(Sight.CELL, Sight.FORMULA),
+    ]
+    assert sight_of(polymorph_row("open", 1).candidate) is Sight.CRYSTAL
+    assert sight_of(polymorph_row("open", 1, sites=False).candidate) is Sight.CELL
+    assert sight_of(formula("Li3PS4")) is Sight.FORMULA
+
+
+def test_polymorphs_are_told_apart_by_their_sites_alone(toy_with_sites):
+    open_one, blocked = toy_with_sites.predict([polymorph_row(kind, 7).candidate for kind in PLACES]).mean
+    assert open_one > blocked + 2.0
+    bare = toy_with_sites.predict([polymorph_row(kind, 7, sites=False).candidate for kind in PLACES]).mean
+    assert bare[0] == bare[1]
+
+
+def test_crystal_and_row_of_the_same_sites_are_ranked_alike(toy_with_sites):
+    crystals = [Candidate(Kind.CRYSTAL, polymorph(kind, 0.335), Origin("toy")) for kind in PLACES]
+    open_one, blocked = toy_with_sites.predict(crystals).mean
+    assert open_one > blocked + 1.0
+
+
+def test_sites_that_nobody_taught_leave_the_answer_to_the_cell(toy):
+    with_sites, without = (polymorph_row("open", 3, sites=sites).candidate for sites in (True, False))
+    assert toy.predict([with_sites]).mean[0] == toy.predict([without]).mean[0]
+
+
+def test_a_material_of_unknown_sites_borrows_those_of_the_nearest():
+    rows = [polymorph_row("open", 0), polymorph_row("blocked", 9), polymorph_row("open", 10, sites=False)]
+    lent = view([outcome.candidate for outcome in rows], Sight.CRYSTAL).lent(0.4)
+    np.testing.assert_array_equal(lent.network[2], lent.network[1])
+    assert not np.array_equal(lent.network[0], lent.network[1])
+    known = view([outcome.candidate for outcome in rows[:2]], Sight.CRYSTAL)
+    np.testing.assert_array_equal(known.lent(0.4).network, known.network)
+    unknown = view([rows[2].candidate], Sight.CRYSTAL)
+    assert np.isnan(unknown.network).all()
+    np.testing.assert_array_equal(unknown.lent(0.4).network, np.zeros((1, 6)))
+
+
+def test_an_expert_of_sites_needs_them_in_two_groups():
+    rows = [*toy_rows()[:20], polymorph_row("open", 1), polymorph_row("blocked", 1)]
+    model = train(rows, np.random.default_rng(0), **SMALL)
+    asked = [polymorph_row(kind, 1).candidate for kind in PLACES]
+    assert np.ptp(model.predict(asked).mean) == 0.0
+
+
+def test_an_expert_of_sites_answers_the_same_after_being_stored(toy_with_sites, tmp_path):
+    save(toy_with_sites, card=CARD, folder=tmp_path)
+    loaded = ConductivityModel.load(folder=tmp_path)
+    asked = [polymorph_row("open", 4).candidate, polymorph_row("blocked", 4).candidate, formula("LiCl")]
+    np.testing.assert_allclose(loaded.predict(asked).mean, toy_with_sites.predict(asked).mean, atol=1e-5)
+    np.testing.assert_allclose(loaded.predict(asked).std, toy_with_sites.predict(asked).std, atol=1e-5)
+    assert loaded.fingerprint == toy_with_sites.fingerprint
 
 
 def test_neighbours_are_told_with_value_and_source(toy):
@@ -160,6 +263,26 @@ def test_the_shipped_model_keeps_the_contract():
     assert len(pickle.dumps(model)) < 20e6
 
 
+def test_the_shipped_model_looks_at_sites_where_lithium_is_spread_and_only_there():
+    """A crystal whose lithium sites are filled up is answered as its cell alone would be."""
+    model = ConductivityModel.load()
+    moved = {Sight.CELL: [], Sight.CRYSTAL: []}
+    for candidate in load_library():
+        if sight_of(candidate) is Sight.FORMULA:
+            continue
+        facts = parts_of(candidate).cell
+        assert facts is not None
+        cell = {CELL_FACT: facts[CELL_FACT]}
+        structure = candidate.structure
+        times = Lattice.from_parameters(*list(cell[CELL_FACT].values())[:6]).volume / structure.volume
+        composition = structure.composition.element_composition * times
+        bare = Candidate(Kind.COMPOSITION, composition, Origin("toy", candidate.formula, cell))
+        mine, theirs = model.predict([candidate, bare]).mean
+        moved[sight_of(candidate)].append(abs(mine - theirs))
+    assert max(moved[Sight.CELL]) < 1e-6
+    assert np.mean(np.array(moved[Sight.CRYSTAL]) > 0.01) > 0.5
+
+
 def test_the_shipped_card_tells_the_figures():
     """The card holds what was measured; docs/benchmarks/conductivity.md says where that falls short of the aims."""
     metrics = read_card(ARTIFACT)["metrics"]
@@ -169,17 +292,16 @@ def test_the_shipped_card_tells_the_figures():
             for name, report in metrics[kind].items()
         }
         assert errors["conductivity"] <= min(errors.values())
-    assert (
-        metrics["published"]["conductivity"]["figures"]["limits at the bound"]["mean_absolute_error"] <= 1.25
-    )  # the aim of 1.22 is missed
-    assert metrics["published"]["conductivity"]["figures"]["limits as 1e-15"]["mean_absolute_error"] <= 1.58
+    published = metrics["published"]["conductivity"]["figures"]
+    assert published["limits at the bound"]["mean_absolute_error"] <= 1.22
+    assert published["limits as 1e-15"]["mean_absolute_error"] <= 1.58
     assert metrics["library"]["auc"] >= 0.85
 
 
 @pytest.mark.mirror
 def test_the_shipped_model_reaches_its_published_figure(mirror):
     """The figure of the card is measured again, with the shipped weights on the official test rows."""
-    rows = load_obelix("test")
+    rows = with_crystals(load_obelix("test"))
     predicted = ConductivityModel.load().predict([outcome.candidate for outcome in rows]).mean
     values = [outcome.values[QUANTITY] for outcome in rows]
     at_bound = np.array([value.mean for value in values])

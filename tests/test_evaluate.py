@@ -315,7 +315,7 @@ def test_a_library_without_measurements_is_refused():
 
 
 def test_without_cell_nothing_but_the_formula_is_known():
-    (bare,) = without_cell([row("LiF", -8.0, cell={"a": 4.0}, doi="x")])
+    (bare,) = without_cell([row("LiF", -8.0, cell={"a": 4.0}, crystal={"lattice": []}, doi="x")])
     assert dict(bare.candidate.source.facts) == {"doi": "x"}
 
 

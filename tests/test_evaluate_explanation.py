@@ -24,7 +24,8 @@ from ionsmith.evaluate.explanation import (
 from ionsmith.evaluate.memory import known_materials, what_was_seen
 from ionsmith.evaluate.parts import CELL, hybrid, part_names, parts_of
 from ionsmith.represent.electrolyte import ElectrolyteFeatures
-from ionsmith.testing import formula, measured, rock_salt, without_lithium
+from ionsmith.represent.lithium_network import LithiumNetwork
+from ionsmith.testing import disordered_chloride, formula, measured, rock_salt, without_lithium
 
 QUANTITY = "log10_conductivity"
 
@@ -131,6 +132,15 @@ def test_the_cell_of_a_crystal_is_a_part():
     assert kept.composition.num_atoms == pytest.approx(8)
     assert kept.source.facts["cell"]["space_group"] == 225
     assert not hybrid(mine, other, np.array([True] * 4 + [False])).source.facts
+
+
+def test_the_sites_of_a_crystal_go_with_its_cell():
+    candidate = disordered_chloride()
+    mine, other = parts_of(candidate), parts_of(formula("Li6PS5Cl"))
+    whole, without = (hybrid(mine, other, np.array([True] * 4 + [cell])) for cell in (True, False))
+    network = LithiumNetwork().encode([candidate, whole, without])
+    np.testing.assert_allclose(network[1], network[0])
+    assert np.isnan(network[2]).all()
 
 
 def test_a_metal_has_no_parts():

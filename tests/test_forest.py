@@ -1,5 +1,7 @@
 """Flat trees answer exactly as scikit-learn does, and survive being stored."""
 
+import pickle
+
 import numpy as np
 import pytest
 from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor, RandomForestRegressor
@@ -103,3 +105,14 @@ def test_quantiles_follow_the_weights():
 def test_a_share_that_leaves_nothing_is_refused(trim):
     with pytest.raises(InputError, match="share to trim"):
         trimmed_mean(np.zeros(4), np.ones((1, 4)), trim)
+
+
+def test_what_is_cached_for_speed_is_not_sent_along():
+    rows = np.random.default_rng(0).random((60, 3))
+    forest = Forest.from_sklearn(ExtraTreesRegressor(10, random_state=0).fit(rows, rows[:, 0]).estimators_)
+    fresh = LeafWeights.grown(forest, rows)
+    size = len(pickle.dumps(fresh))
+    before = fresh.weights(rows)
+    sent = pickle.dumps(fresh)
+    assert len(sent) == size
+    np.testing.assert_array_equal(pickle.loads(sent).weights(rows), before)  # noqa: S301 - made here

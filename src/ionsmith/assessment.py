@@ -26,6 +26,7 @@ from ionsmith.data.liverpool import load_liverpool
 from ionsmith.data.matbench import load_formula_table, load_matbench
 from ionsmith.data.materials_project import load_materials_project
 from ionsmith.data.obelix import load_obelix
+from ionsmith.data.obelix_crystals import with_crystals
 from ionsmith.evaluate.assess import Assessment, assess_refit, assess_shipped, document
 from ionsmith.evaluate.explanation import explain_by_atoms, explain_prediction, family_background
 from ionsmith.evaluate.table import Table, read_table, with_quantity
@@ -188,9 +189,9 @@ DATA_SETS: Mapping[str, Callable[[], Sequence[Outcome]]] = MappingProxyType(
         "kang2023": load_kang,
         "library": _library,
         "liverpool:room_temperature": _liverpool,
-        "obelix": lambda: load_obelix("all"),
-        "obelix:train": lambda: load_obelix("train"),
-        "obelix:test": lambda: load_obelix("test"),
+        "obelix": lambda: with_crystals(load_obelix("all")),
+        "obelix:train": lambda: with_crystals(load_obelix("train")),
+        "obelix:test": lambda: with_crystals(load_obelix("test")),
         "matbench:e_form": lambda: list(load_matbench("e_form").outcomes()),
         "matbench:gap": lambda: list(load_matbench("gap").outcomes()),
         "mp_by_formula:e_hull": lambda: list(load_formula_table("e_hull").outcomes()),

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ionsmith.core.crystals import CRYSTAL_FACT
 from ionsmith.core.errors import InputError
 from ionsmith.core.protocols import Rng
 from ionsmith.core.records import Candidate, Outcome, Value
@@ -31,7 +32,7 @@ LIBRARY_FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Library family to the families of OBELiX that are kept from a model asked about it; another family stands for
 itself. LGPS and the thio-LISICONs share building units and their names are used loosely, so they go together."""
 
-_CELL = "cell"
+_SOLID_FACTS = ("cell", CRYSTAL_FACT)
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def without_cell(outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
 
 
 def _bare(candidate: Candidate) -> Candidate:
-    facts = {name: fact for name, fact in candidate.source.facts.items() if name != _CELL}
+    facts = {name: fact for name, fact in candidate.source.facts.items() if name not in _SOLID_FACTS}
     return replace(candidate, source=replace(candidate.source, facts=MappingProxyType(facts)))
 
 

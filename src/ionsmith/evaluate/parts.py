@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from pymatgen.core import Composition, Element
 
+from ionsmith.core.crystals import CRYSTAL_FACT, crystal_facts, crystal_of
 from ionsmith.core.errors import InputError
 from ionsmith.core.records import BoolArray, Candidate, Kind, Origin
 from ionsmith.represent.cell import CELL_FACT, has_cell
@@ -30,7 +31,8 @@ class Parts:
         cations_per_anion: other cations per anion.
         anions: share of each kind among the anions.
         cations: share of each kind among the other cations; empty where there are none.
-        cell: facts of the conventional cell; None where unknown.
+        cell: facts of the conventional cell, and of the crystal if known, by the key that a candidate keeps them
+            under; None where unknown.
         atoms: atoms in that cell, or in the formula as written.
     """
 
@@ -110,7 +112,7 @@ def hybrid(mine: Parts, other: Parts, taken: BoolArray) -> Candidate:
     facts: dict[str, Any] = {}
     atoms = 10.0 * sum(amounts.values())
     if mine.cell is not None and taken[4]:
-        facts, atoms = {CELL_FACT: mine.cell}, mine.atoms
+        facts, atoms = dict(mine.cell), mine.atoms
     scale = atoms / sum(amounts.values())
     composition = Composition({s: scale * n for s, n in amounts.items() if n > 0.0})
     return Candidate(Kind.COMPOSITION, composition, Origin("hybrid", "hybrid", facts))
@@ -120,8 +122,12 @@ def _cell(candidate: Candidate) -> tuple[Mapping[str, Any] | None, float]:
     if not has_cell(candidate):
         return None, 0.0
     row = CellContent().encode([candidate])[0]
-    facts = dict(zip(_LATTICE, (float(x) for x in row[LATTICE]), strict=True))
-    return {**facts, "space_group": int(row[SPACE_GROUP][0])}, float(row[AMOUNTS].sum())
+    cell = dict(zip(_LATTICE, (float(x) for x in row[LATTICE]), strict=True))
+    facts: dict[str, Any] = {CELL_FACT: {**cell, "space_group": int(row[SPACE_GROUP][0])}}
+    structure = crystal_of(candidate)
+    if structure is not None:
+        facts[CRYSTAL_FACT] = crystal_facts(structure)
+    return facts, float(row[AMOUNTS].sum())
 
 
 def _listed(shares: Mapping[str, float]) -> str:

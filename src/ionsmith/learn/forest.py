@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -113,6 +113,10 @@ class Forest:
     def __len__(self) -> int:
         return len(self.roots)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields alone: what is cached for speed is larger and soon made again."""
+        return _stored(self)
+
     def leaves(self, features: FloatArray) -> IntArray:
         """Return the leaf each tree sends each row to, shape (n, trees).
 
@@ -150,6 +154,10 @@ class Forest:
     @cached_property
     def _step(self) -> IntArray:
         return self.right.astype(np.int64)
+
+
+def _stored(record: Forest | LeafWeights) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def _flatten(tree: Any) -> tuple[NDArray[np.int16], NDArray[np.float32], NDArray[np.int16], FloatArray]:
@@ -196,6 +204,10 @@ class LeafWeights:
             features: those rows, shape (m, columns).
         """
         return cls(forest, (forest.leaves(features) - forest.roots[None, :]).astype(np.int16))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields alone, see :class:`Forest`."""
+        return _stored(self)
 
     def weights(self, features: FloatArray) -> FloatArray:
         """Return the weight of every training row for each row asked about, shape (n, m); rows sum to one.

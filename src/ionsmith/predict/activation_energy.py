@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -27,6 +26,7 @@ from ionsmith.predict.activation_energy_expert import (
     fit_expert,
     view,
 )
+from ionsmith.predict.measured import digest
 from ionsmith.represent.cell import has_cell
 
 QUANTITY, CONDUCTIVITY = "activation_energy", "log10_conductivity"
@@ -213,10 +213,7 @@ class ActivationEnergyModel:
 
     def _become(self, state: _State) -> Self:
         self._state = state
-        digest = hashlib.sha256(json.dumps(asdict(self.settings), sort_keys=True).encode())
-        for name, array in sorted(self.arrays().items()):
-            digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
-        self._fingerprint = digest.hexdigest()[:16]
+        self._fingerprint = digest(self.settings, self.arrays())
         return self
 
     def _known(self) -> _State:

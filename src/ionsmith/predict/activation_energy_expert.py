@@ -14,6 +14,7 @@ from ionsmith.core.records import BoolArray, Candidate, FloatArray
 from ionsmith.data.groups import spread_over_folds
 from ionsmith.learn.forest import Forest
 from ionsmith.learn.spread import SpreadModel
+from ionsmith.predict.measured import distances
 from ionsmith.represent.composition import elements_of
 from ionsmith.represent.content import CellContent
 from ionsmith.represent.electrolyte import ElectrolyteFeatures
@@ -245,8 +246,8 @@ class Blend:
         Args:
             materials: n materials.
         """
-        apart = materials.space_group[:, None] != self.known.space_group[None, :]
-        return np.asarray(cdist(materials.fractions, self.known.fractions, "cityblock") + self.step * apart)
+        mine, known = ((view.fractions, view.space_group) for view in (materials, self.known))
+        return distances(mine, known, self.step)
 
     def predict(self, materials: View) -> tuple[FloatArray, FloatArray]:
         """Return energies (eV), shape (n,), and signals that go with large errors, shape (n, 3).

@@ -1,8 +1,7 @@
-"""Ionic conductivity at 300 K from composition and, where it is known, the cell; trained on measured values."""
+"""Ionic conductivity at 300 K from composition, cell and lithium sites, as far as known; trained on measurements."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,19 +13,12 @@ from numpy.typing import NDArray
 
 from ionsmith.artifacts.cards import load_artifact, save_artifact
 from ionsmith.core.errors import ArtifactError, InputError
-from ionsmith.core.records import Bound, Candidate, Kind, Outcome, Prediction
+from ionsmith.core.records import Bound, Candidate, FloatArray, Kind, Outcome, Prediction
 from ionsmith.core.registry import register
 from ionsmith.data.groups import group_labels
-from ionsmith.predict.conductivity_expert import (
-    Expert,
-    Settings,
-    View,
-    expert_arrays,
-    expert_from_arrays,
-    fit_expert,
-    view,
-)
-from ionsmith.represent.cell import has_cell
+from ionsmith.predict.conductivity_expert import Expert, Settings, expert_arrays, expert_from_arrays, fit_expert
+from ionsmith.predict.conductivity_view import Sight, View, sight_of, view
+from ionsmith.predict.measured import digest
 from ionsmith.represent.electrolyte import MOBILE
 
 QUANTITY = "log10_conductivity"
@@ -60,11 +52,11 @@ class _State:
     """What fitting leaves behind.
 
     Attributes:
-        experts: by whether they look at the cell.
+        experts: by what they look at; the one for bare formulas is always there.
         told: per training row formula, measured value, bound, DOI and family; rows with a cell come first.
     """
 
-    experts: Mapping[bool, Expert]
+    experts: Mapping[Sight, Expert]
     told: tuple[tuple[str, float, str, str, str], ...]
 
 
@@ -77,14 +69,20 @@ class ConductivityModel:
     10.1007/s10994-006-6226-1) put in the same leaves, which insulators cannot pull; with a cell, the trees see
     the table of crystal data itself (``CellContent``) and a few derived numbers. S is a kernel ridge surface; P
     is a strongly shrunk ridge plane in features that mean the same in every family; d is the distance to the
-    nearest training material; u is 0.5 for stoichiometric and 0.2 for doped compositions. Two such experts are
-    kept: one sees composition and cell, one the composition alone (there 0.6 T + 0.4 S). A candidate with a cell
-    that can be believed goes to the first, a bare formula to the second.
+    nearest training material; u is 0.5 for stoichiometric and 0.2 for doped compositions.
 
-    Values below ``floor`` (1e-10 S/cm), limits included, are learnt as the floor, so a prediction near -10 reads
-    "1e-10 S/cm or less". ``std`` comes from grouped cross-validation as a function of the width of that distribution,
-    of the difference of trees and plane, and of d. ``in_domain`` is false for materials without lithium and for those
-    farther from everything known than a quarter of the cross-validated training rows were.
+    Three such experts are kept, and what there is to see of a candidate (``sight_of``) decides which one answers:
+    composition alone (there 0.6 T + 0.4 S); composition and a cell that can be believed; and, for a crystal in
+    which lithium has more sites than it fills or shares them, cell and sites of lithium (``LithiumNetwork``), half
+    of the trees looking at these. Training rows whose sites are unknown borrow those of the nearest row whose sites
+    are known, so that the trees cannot learn whether there was a crystal. Ordered crystals, such as generators
+    and databases of computed crystals give, are answered by their cell: their full sites were assumed, not observed.
+
+    Values below ``floor`` (1e-12 S/cm) are learnt as the floor, a limit as the limit itself, mostly 1e-10 S/cm; so a
+    prediction near or below -10 reads "an insulator". ``std`` comes from grouped cross-validation as a function of
+    the width of that distribution, of the difference of trees and plane, and of d. ``in_domain`` is false for
+    materials without lithium and for those farther from everything known than a quarter of the cross-validated
+    training rows were.
     """
 
     name = "conductivity"
@@ -129,7 +127,9 @@ class ConductivityModel:
         return f"{self.name}-{self._fingerprint or 'unfitted'}"
 
     def fit(self, outcomes: Sequence[Outcome], rng: np.random.Generator) -> Self:
-        """Learn from measured conductivities; rows whose candidate has a cell teach both experts.
+        """Learn from measured conductivities; a row teaches every expert that looks at no more than a cell it has.
+
+        Rows with a cell teach the expert of lithium sites too, if the rows with spread lithium are of two groups.
 
         Args:
             outcomes: rows of at least two formulas or papers, each with a value of ``log10_conductivity``; the
@@ -139,21 +139,36 @@ class ConductivityModel:
         Raises:
             InputError: a row without the value, or rows of a single group.
         """
-        ordered = sorted(outcomes, key=lambda outcome: not has_cell(outcome.candidate))
+        sights = [sight_of(outcome.candidate) for outcome in outcomes]
+        order = sorted(range(len(sights)), key=lambda row: not sights[row].cell)
+        ordered = [outcomes[row] for row in order]
         told = tuple(_told(outcome) for outcome in ordered)
         measured = np.array([row[1] for row in told])
         labels = group_labels(ordered)
-        with_cell = sum(has_cell(outcome.candidate) for outcome in ordered)
         if len(np.unique(labels)) < 2:
             raise InputError(
                 f"{self.name}: expected rows of at least two formulas and papers, got {len(told)} of one"
             )
-        experts: dict[bool, Expert] = {}
-        for cell, count in ((False, len(told)), (True, with_cell)):
-            if len(np.unique(labels[:count])) > 1:
-                seen = view([outcome.candidate for outcome in ordered[:count]], cell=cell)
-                experts[cell] = fit_expert(
-                    seen, measured[:count], labels[:count], rng, cell=cell, settings=self.settings
+        reached = {sight: np.array([sights[row] is sight for row in order]) for sight in Sight}
+        with_cell = int(reached[Sight.CELL].sum() + reached[Sight.CRYSTAL].sum())
+        shares = {
+            Sight.FORMULA: np.ones(len(told), dtype=bool),
+            Sight.CELL: np.ones(with_cell, dtype=bool),
+            Sight.CRYSTAL: reached[Sight.CRYSTAL][:with_cell],
+        }
+        experts: dict[Sight, Expert] = {}
+        for sight, asked in shares.items():
+            count = len(asked)
+            if len(np.unique(labels[:count][asked])) > 1:
+                seen = view([outcome.candidate for outcome in ordered[:count]], sight)
+                experts[sight] = fit_expert(
+                    seen,
+                    measured[:count],
+                    labels[:count],
+                    rng,
+                    sight=sight,
+                    asked=asked,
+                    settings=self.settings,
                 )
         return self._become(_State(experts, told))
 
@@ -169,7 +184,7 @@ class ConductivityModel:
         mean, std = np.zeros(len(candidates)), np.ones(len(candidates))
         inside = np.zeros(len(candidates), dtype=bool)
         for expert, rows in self._shares(candidates):
-            materials = view([candidates[row] for row in rows], cell=expert.blend.cell)
+            materials = view([candidates[row] for row in rows], expert.blend.sight)
             mean[rows], std[rows], inside[rows] = expert.predict(materials)
             inside[rows] &= materials.fractions[:, MOBILE] > 0.0
         return Prediction(mean, std, inside)
@@ -185,7 +200,7 @@ class ConductivityModel:
             InputError: the model was not fitted, or the candidate is of another kind or cannot be read.
         """
         ((expert, _),) = self._shares([candidate])
-        distance = expert.blend.distances(view([candidate], cell=expert.blend.cell))[0]
+        distance = expert.blend.distances(view([candidate], expert.blend.sight))[0]
         nearest = np.argsort(distance, kind="stable")[:k]
         told = self._known().told
         return tuple(_neighbour(told[row], float(distance[row])) for row in nearest)
@@ -233,8 +248,8 @@ class ConductivityModel:
             InputError: the model was not fitted.
         """
         state = self._known()
-        first = state.experts[False].blend.known
-        space_group = state.experts[True].blend.known.space_group if True in state.experts else np.empty(0)
+        first, cell = state.experts[Sight.FORMULA].blend.known, state.experts.get(Sight.CELL)
+        space_group = cell.blend.known.space_group if cell else np.empty(0)
         stored: dict[str, NDArray[Any]] = {
             "fractions": first.fractions.astype(np.float32),
             "space_group": space_group.astype(np.int16),
@@ -249,24 +264,21 @@ class ConductivityModel:
         model = cls()
         model.settings = Settings(**settings)
         fractions, groups = arrays["fractions"].astype(float), arrays["space_group"].astype(float)
-        empty = np.empty((len(fractions), 0))
-        known = {False: View(empty, empty, fractions, np.zeros(len(fractions)))}
-        if len(groups):
-            known[True] = View(empty[: len(groups)], empty[: len(groups)], fractions[: len(groups)], groups)
+        bare, cells = _known_view(fractions, np.zeros(len(fractions))), _known_view(fractions[: len(groups)], groups)
         told = tuple(tuple(row) for row in json.loads(arrays["told"].tobytes()))
         measured = np.array([row[1] for row in told])
-        experts = {
-            cell: expert_from_arrays(arrays, seen, measured[: len(seen)], cell=cell, settings=model.settings)
-            for cell, seen in known.items()
-        }
+        experts = {}
+        for sight in Sight:
+            if f"{sight.value}.roots" in arrays:
+                known = cells if sight.cell else bare
+                experts[sight] = expert_from_arrays(
+                    arrays, known, measured[: len(known)], sight=sight, settings=model.settings
+                )
         return model._become(_State(experts, told))
 
     def _become(self, state: _State) -> Self:
         self._state = state
-        digest = hashlib.sha256(json.dumps(asdict(self.settings), sort_keys=True).encode())
-        for name, array in sorted(self.arrays().items()):
-            digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
-        self._fingerprint = digest.hexdigest()[:16]
+        self._fingerprint = digest(self.settings, self.arrays())
         return self
 
     def _known(self) -> _State:
@@ -277,12 +289,12 @@ class ConductivityModel:
     def _shares(self, candidates: Sequence[Candidate]) -> list[tuple[Expert, list[int]]]:
         """Return which expert answers for which candidates."""
         experts = self._known().experts
-        rows: dict[bool, list[int]] = {}
+        rows: dict[Sight, list[int]] = {}
         for row, candidate in enumerate(candidates):
             if candidate.kind not in self.kinds:
                 raise InputError(f"{self.name}: expected a crystal or composition, got {candidate.kind.value}")
-            rows.setdefault(True in experts and has_cell(candidate), []).append(row)
-        return [(experts[cell], held) for cell, held in rows.items()]
+            rows.setdefault(_fitted(sight_of(candidate), experts), []).append(row)
+        return [(experts[sight], held) for sight, held in rows.items()]
 
 
 def train(outcomes: Sequence[Outcome], rng: np.random.Generator, **settings: Any) -> ConductivityModel:
@@ -327,3 +339,15 @@ def _told(outcome: Outcome) -> tuple[str, float, str, str, str]:
 def _neighbour(told: tuple[str, float, str, str, str], distance: float) -> Neighbour:
     formula, measured, bound, doi, family = told
     return Neighbour(formula, measured, Bound(bound), doi, family, distance)
+
+
+def _fitted(seen: Sight, experts: Mapping[Sight, Expert]) -> Sight:
+    """Return what the expert looks at that sees most of what there is."""
+    while seen not in experts:
+        seen = tuple(Sight)[tuple(Sight).index(seen) - 1]
+    return seen
+
+
+def _known_view(fractions: FloatArray, space_group: FloatArray) -> View:
+    empty = np.empty((len(fractions), 0))
+    return View(empty, empty, empty, fractions, space_group)

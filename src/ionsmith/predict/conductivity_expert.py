@@ -1,59 +1,20 @@
-"""One half of the conductivity model: trees where the material is like a known one, smooth functions elsewhere."""
+"""One expert of the conductivity model: trees where the material is like a known one, smooth functions elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 
-from ionsmith.core.records import BoolArray, Candidate, FloatArray
+from ionsmith.core.records import BoolArray, FloatArray
 from ionsmith.data.groups import spread_over_folds
 from ionsmith.learn.forest import Forest, LeafWeights, quantiles, trimmed_mean
 from ionsmith.predict.conductivity_far import Plane, Surface, fit_plane, fit_surface
-from ionsmith.represent.composition import elements_of
-from ionsmith.represent.content import AMOUNTS, LATTICE, SPACE_GROUP, CellContent
+from ionsmith.predict.conductivity_view import Sight, View, choices
 from ionsmith.represent.electrolyte import ElectrolyteFeatures
-from ionsmith.represent.elements import LAST
-
-_ROOM = (
-    *("volume_per_atom", "volume_per_anion", "li_density", "primitive_volume"),
-    *("reduced_a", "reduced_b", "reduced_c", "point_group_order", "centring"),
-)
-"""The cell in numbers that do not depend on the choice of axes."""
-_CHEMISTRY = (
-    *("formula_atoms", "entropy", "cation_entropy", "li_per_anion", "cation_radius", "cation_charge"),
-    *("anion_polarizability", "anion_electronegativity", "cation_electronegativity"),
-)
-"""What a chemist asks first of a formula."""
-
-
-def _places(names: Sequence[str], *, after: int) -> NDArray[np.int64]:
-    every = ElectrolyteFeatures().names
-    return np.array([after + every.index(name) for name in names])
-
-
-@lru_cache(maxsize=1)
-def views() -> tuple[NDArray[np.int64], ...]:
-    """Return the columns that each quarter of the trees sees, of a table of crystal data followed by the features."""
-    content = np.arange(SPACE_GROUP.stop)
-    amounts, lattice, group = content[AMOUNTS], content[LATTICE], content[SPACE_GROUP]
-    room, chemistry = (_places(names, after=SPACE_GROUP.stop) for names in (_ROOM, _CHEMISTRY))
-    parts = (
-        (amounts, lattice),
-        (amounts, lattice, group),
-        (amounts, room, group),
-        (amounts, lattice, group, chemistry),
-    )
-    return tuple(np.concatenate(part) for part in parts)
-
-
-PREFIX = {False: "formula.", True: "cell."}
-"""What the names of an expert's stored arrays begin with, by whether it looks at the cell."""
 
 _LEVELS = ((0.5, 0.6745), (0.9, 1.6449))  # shares of central normal intervals and their half widths
 _LEAST_STD = 0.3  # decades; two laboratories seldom agree better
@@ -66,7 +27,7 @@ class Settings:
     """Choices made by grouped cross-validation inside OBELiX train, never on its test rows.
 
     Attributes:
-        trees: extremely randomised trees.
+        trees: extremely randomised trees; an expert that looks at the sites of lithium has as many again.
         trim: share of the trees' distribution left out at each end.
         floor: log10 S/cm; every measurement or limit below it is learnt as this.
         feature_share: share of the derived features a node may choose from, where there is no cell.
@@ -88,7 +49,7 @@ class Settings:
 
     trees: int = 250
     trim: float = 0.4
-    floor: float = -10.0
+    floor: float = -12.0
     feature_share: float = 0.33
     leaf: int = 2
     near: float = 0.4
@@ -106,56 +67,11 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class View:
-    """What an expert sees of n materials.
-
-    Attributes:
-        features: derived quantities for the smooth functions, shape (n, p).
-        content: what the trees see, shape (n, q): crystal data and features; without a cell, features
-            and fractions.
-        fractions: atomic fraction by atomic number, shape (n, LAST + 1).
-        space_group: numbers, 0 where the expert does not look at the cell; shape (n,).
-    """
-
-    features: FloatArray
-    content: FloatArray
-    fractions: FloatArray
-    space_group: FloatArray
-
-    def __getitem__(self, rows: Any) -> View:
-        return View(self.features[rows], self.content[rows], self.fractions[rows], self.space_group[rows])
-
-    def __len__(self) -> int:
-        return len(self.features)
-
-
-def view(candidates: Sequence[Candidate], *, cell: bool) -> View:
-    """Return what an expert sees.
-
-    Args:
-        candidates: n materials; all with a cell if ``cell``.
-        cell: whether the expert looks at the cell.
-
-    Raises:
-        InputError: a candidate that the features cannot read.
-    """
-    representation = ElectrolyteFeatures(cell=cell)
-    features = representation.encode(candidates)
-    found = elements_of(candidates)
-    fractions = np.zeros((len(candidates), LAST + 1))
-    np.put_along_axis(fractions, found.numbers, found.fractions, axis=1)
-    fractions[:, 0] = 0.0  # the padding of poorer compositions
-    groups = features[:, representation.names.index("space_group")] if cell else np.zeros(len(candidates))
-    parts = (CellContent().encode(candidates), features) if cell else (features, fractions[:, 1:])
-    return View(features, np.hstack(parts), fractions, groups)
-
-
-@dataclass(frozen=True)
 class Blend:
     """Trees, plane and surface fitted to the same rows; no spread yet.
 
     Attributes:
-        cell: whether the features include the cell.
+        sight: what it looks at.
         settings: how it was fitted.
         trees: weigh the training rows by likeness.
         plane: what is assumed far from everything known.
@@ -164,7 +80,7 @@ class Blend:
         taught: what was learnt of each, log10 S/cm, shape (m,).
     """
 
-    cell: bool
+    sight: Sight
     settings: Settings
     trees: LeafWeights
     plane: Plane
@@ -173,16 +89,12 @@ class Blend:
     taught: FloatArray
 
     def distances(self, materials: View) -> FloatArray:
-        """Return the distance to every training material, shape (n, m).
-
-        The sum of |difference of atomic fractions|, 0 to 2, plus a step where the space group differs.
+        """Return the distance to every training material, shape (n, m); see :meth:`View.distances`.
 
         Args:
             materials: n materials.
         """
-        apart = materials.space_group[:, None] != self.known.space_group[None, :]
-        shift: FloatArray = cdist(materials.fractions, self.known.fractions, "cityblock")
-        return np.asarray(shift + self.settings.symmetry_step * apart)
+        return materials.distances(self.known, self.settings.symmetry_step)
 
     def predict(self, materials: View) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return mean (log10 S/cm), width of the distribution, and distance to the nearest known; shapes (n,).
@@ -193,11 +105,11 @@ class Blend:
             materials: n materials.
         """
         settings, features = self.settings, materials.features
-        weights = self.trees.weights(materials.content)
+        weights = self.trees.weights(materials.table)
         low, high = quantiles(self.taught, weights, (0.05, 0.95)).T
         nearest = self.distances(materials).min(axis=1)
         plane, surface = (part.predict(features, settings.floor) for part in (self.plane, self.surface))
-        share = settings.surface_share if self.cell else settings.surface_share_formula
+        share = settings.surface_share if self.sight.cell else settings.surface_share_formula
         local = (1.0 - share) * trimmed_mean(self.taught, weights, settings.trim) + share * surface
         trust = self._trust(features, nearest)
         return trust * local + (1.0 - trust) * plane, high - low + np.abs(local - plane), nearest
@@ -205,16 +117,16 @@ class Blend:
     def _trust(self, features: FloatArray, nearest: FloatArray) -> FloatArray:
         """Return the say of what was learnt locally: 1 near known materials, a least share far from them."""
         settings = self.settings
-        near = settings.near if self.cell else settings.near_formula
+        near = settings.near if self.sight.cell else settings.near_formula
         falling = np.exp(-((np.maximum(0.0, nearest - near) / settings.reach) ** 2))
-        atoms = np.exp(features[:, ElectrolyteFeatures(cell=self.cell).names.index("formula_atoms")])
+        atoms = np.exp(features[:, ElectrolyteFeatures(cell=self.sight.cell).names.index("formula_atoms")])
         least = np.where(atoms > settings.whole_atoms, settings.least_trust_doped, settings.least_trust)
         return np.asarray(least + (1.0 - least) * falling)
 
 
 @dataclass(frozen=True)
 class Expert:
-    """A fitted half: with the cell, or from the formula alone.
+    """A fitted blend that knows how far it may be off and where it stops.
 
     Attributes:
         blend: gives the mean.
@@ -243,17 +155,19 @@ def fit_expert(
     labels: NDArray[np.int64],
     rng: np.random.Generator,
     *,
-    cell: bool,
+    sight: Sight,
+    asked: BoolArray,
     settings: Settings,
 ) -> Expert:
-    """Fit a blend, then calibrate spread and domain on grouped folds of the same rows.
+    """Fit a blend, then calibrate domain on grouped folds of the same rows, spread on those it would be asked about.
 
     Args:
         materials: n training materials.
         targets: log10 S/cm, shape (n,).
         labels: rows with equal labels are never parted in calibration, shape (n,).
         rng: random stream.
-        cell: whether the features include the cell.
+        sight: what the expert looks at.
+        asked: rows on which the spread is calibrated, at least one; shape (n,).
         settings: see :class:`Settings`.
 
     Raises:
@@ -262,15 +176,18 @@ def fit_expert(
     taught = np.maximum(targets, settings.floor)
     fold = spread_over_folds(labels, min(settings.folds, len(np.unique(labels))), rng)
     fewer = replace(settings, trees=settings.calibration_trees)
-    found = np.empty((3, len(taught)))
+    error, width, distance = np.empty((3, len(taught)))
     for k in range(fold.max() + 1):
-        train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-        blend = _fit_blend(materials[train], taught[train], labels[train], rng, cell=cell, settings=fewer)
-        mean, width, distance = blend.predict(materials[test])
-        found[:, test] = np.abs(mean - taught[test]), width, distance
-    error, width, distance = found
-    blend = _fit_blend(materials, taught, labels, rng, cell=cell, settings=settings)
-    return Expert(blend, _calibrate(error, width, distance), float(np.quantile(distance, settings.domain_share)))
+        train, test = fold != k, fold == k
+        distance[test] = materials[test].distances(materials[train], settings.symmetry_step).min(axis=1)
+        test &= asked
+        if test.any():
+            blend = _fit_blend(materials[train], taught[train], labels[train], rng, sight=sight, settings=fewer)
+            mean, width[test], _ = blend.predict(materials[test])
+            error[test] = np.abs(mean - taught[test])
+    blend = _fit_blend(materials, taught, labels, rng, sight=sight, settings=settings)
+    spread = _calibrate(error[asked], width[asked], distance[asked])
+    return Expert(blend, spread, float(np.quantile(distance, settings.domain_share)))
 
 
 def _fit_blend(
@@ -279,37 +196,34 @@ def _fit_blend(
     labels: NDArray[np.int64],
     rng: np.random.Generator,
     *,
-    cell: bool,
+    sight: Sight,
     settings: Settings,
 ) -> Blend:
-    forest = _grow(materials.content, taught, rng, cell=cell, settings=settings)
-    plane = fit_plane(materials.features, taught, labels, cell=cell)
+    seen = materials.lent(settings.symmetry_step).table
+    forest = _grow(seen, taught, rng, sight=sight, settings=settings)
+    plane = fit_plane(materials.features, taught, labels, cell=sight.cell)
     surface = fit_surface(materials.features, taught)
-    empty = np.empty((len(materials), 0))
-    known = View(empty, empty, materials.fractions, materials.space_group)
-    trees = LeafWeights.grown(forest, materials.content)
-    return Blend(cell, settings, trees, plane, surface, known, taught)
+    trees = LeafWeights.grown(forest, seen)
+    return Blend(sight, settings, trees, plane, surface, materials.bare(), taught)
 
 
 def _grow(
-    content: FloatArray, taught: FloatArray, rng: np.random.Generator, *, cell: bool, settings: Settings
+    table: FloatArray, taught: FloatArray, rng: np.random.Generator, *, sight: Sight, settings: Settings
 ) -> Forest:
-    """Grow the trees: an equal share on each of the ``views``, or on derived features and on fractions."""
+    """Grow the trees: an equal share of each group's on each of its choices."""
     from sklearn.ensemble import ExtraTreesRegressor
 
-    derived = content.shape[1] - LAST
-    bare = ((np.arange(derived), settings.feature_share), (np.arange(derived, derived + LAST), 1.0))
-    seen = tuple((columns, 1.0) for columns in views()) if cell else bare
     parts = []
-    for columns, share in seen:
-        ensemble = ExtraTreesRegressor(
-            -(-settings.trees // len(seen)),
-            max_features=share,
-            min_samples_leaf=settings.leaf,
-            random_state=int(rng.integers(2**31)),
-        )
-        grown = Forest.from_sklearn(ensemble.fit(content[:, columns], taught).estimators_)
-        parts.append(grown.on_columns(columns))
+    for group in choices(sight, settings.feature_share):
+        for columns, share in group:
+            ensemble = ExtraTreesRegressor(
+                -(-settings.trees // len(group)),
+                max_features=share,
+                min_samples_leaf=settings.leaf,
+                random_state=int(rng.integers(2**31)),
+            )
+            grown = Forest.from_sklearn(ensemble.fit(table[:, columns], taught).estimators_)
+            parts.append(grown.on_columns(columns))
     return Forest.joined(parts)
 
 
@@ -329,13 +243,18 @@ def _calibrate(error: FloatArray, width: FloatArray, distance: FloatArray) -> Fl
     return np.asarray(shape)
 
 
+def _prefix(sight: Sight) -> str:
+    """Return what the names of an expert's stored arrays begin with."""
+    return f"{sight.value}."
+
+
 def expert_arrays(expert: Expert) -> dict[str, NDArray[Any]]:
     """Return what to store of an expert, apart from its settings and the compositions it knows.
 
     Args:
         expert: the expert.
     """
-    blend, prefix = expert.blend, PREFIX[expert.blend.cell]
+    blend, prefix = expert.blend, _prefix(expert.blend.sight)
     plane, surface = blend.plane, blend.surface
     named = {
         "plane": np.vstack([plane.columns, plane.centre, plane.scale, plane.slope]),
@@ -349,7 +268,7 @@ def expert_arrays(expert: Expert) -> dict[str, NDArray[Any]]:
 
 
 def expert_from_arrays(
-    arrays: Mapping[str, NDArray[Any]], known: View, targets: FloatArray, *, cell: bool, settings: Settings
+    arrays: Mapping[str, NDArray[Any]], known: View, targets: FloatArray, *, sight: Sight, settings: Settings
 ) -> Expert:
     """Return the expert that :func:`expert_arrays` described.
 
@@ -357,10 +276,10 @@ def expert_from_arrays(
         arrays: named arrays.
         known: the training materials.
         targets: log10 S/cm, shape (m,).
-        cell: whether it looks at the cell.
+        sight: what it looks at.
         settings: how it was fitted.
     """
-    prefix = PREFIX[cell]
+    prefix = _prefix(sight)
     columns, centre, scale, slope = arrays[prefix + "plane"]
     plane_level, surface_level, limit, *spread = (float(x) for x in arrays[prefix + "numbers"])
     rows = arrays[prefix + "surface_known"].astype(float)
@@ -368,5 +287,5 @@ def expert_from_arrays(
     surface = Surface(middle, width, rows, arrays[prefix + "surface_weight"], surface_level)
     plane = Plane(columns.astype(np.int64), centre, scale, slope, plane_level)
     trees = LeafWeights(Forest.from_arrays(arrays, prefix=prefix), arrays[prefix + "known_leaves"])
-    blend = Blend(cell, settings, trees, plane, surface, known, np.maximum(targets, settings.floor))
+    blend = Blend(sight, settings, trees, plane, surface, known, np.maximum(targets, settings.floor))
     return Expert(blend, np.array(spread), limit)
