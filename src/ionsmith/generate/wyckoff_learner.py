@@ -39,7 +39,7 @@ class RewardSettings:
     refused: float = 0.25
     known: float = 0.5
     family: int = 6
-    good: float = 0.4
+    good: float = 0.2
     remembered: int = 32
 
 
@@ -121,7 +121,7 @@ class WyckoffLearner:
         drafts: list[Draft] = []
         for _ in range(_REDRAWS):
             fresh = draw(self._learner().network, [wanted] * (n - len(drafts)), rng, name=self.name)
-            drafts += [each for each in fresh if self._note(each)]
+            drafts += [each for each in fresh if self._new(each)]
         while len(drafts) < n:
             drafts.append(_again(draw(self._learner().network, [wanted], rng, name=self.name)[0]))
         self._waiting = {each.outcome.candidate.key: each for each in drafts}
@@ -151,7 +151,7 @@ class WyckoffLearner:
             self._policy = Policy(load_prior(), self._learning)
         return self._policy
 
-    def _note(self, draft: Draft) -> bool:
+    def _new(self, draft: Draft) -> bool:
         """Return whether a draft is new, and remember it; what is no crystal is always new."""
         candidate = draft.outcome.candidate
         if candidate.kind is not Kind.CRYSTAL:

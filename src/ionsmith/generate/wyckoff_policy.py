@@ -1,11 +1,11 @@
 """Moves the crystal prior toward reward, on a leash: the policy gradient behind the crystal learner.
 
 The wanted distribution is p(x) ~ prior(x) reward(x)^power: of all distributions at its Kullback-Leibler distance from
-the prior the one with the best mean log reward. For a reward that is the probability of meeting the targets and a power
-of one, it is the prior given that they are met; larger powers insist. The loss is the variance over a batch of
-log prior(x) + power log reward(x) - log policy(x), which is zero for that distribution and whose gradient on fresh samples is the policy gradient with the batch mean as
-baseline (log-variance loss, doi 10.48550/arXiv.2010.10436); unlike the plain gradient it may be taken on remembered
-samples too.
+the prior the one with the best mean log reward. For a reward that is the probability of meeting the targets, and a
+power of one, it is the prior given that they are met; larger powers insist. The loss is the variance over a batch of
+log prior(x) + power log reward(x) - log policy(x), which is zero for that distribution and whose gradient on fresh
+samples is the policy gradient with the batch mean as baseline (log-variance loss, doi 10.48550/arXiv.2010.10436);
+unlike the plain gradient it may be taken on remembered samples too.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class PolicySettings:
 
     power: float = 10.0
     floor: float = 0.01
-    rate: float = 3e-4
-    steps: int = 4
+    rate: float = 5e-4
+    steps: int = 3
     clip: float = 1.0
 
 

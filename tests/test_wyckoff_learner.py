@@ -1,0 +1,192 @@
+"""The crystal prior as a source, and the policy that learns from rewards: validity, leash, memory, repeatability."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ionsmith.artifacts.cards import save_artifact
+from ionsmith.core.errors import ArtifactError, InputError
+from ionsmith.core.records import Kind, Status, Value
+from ionsmith.generate.wyckoff_learner import WyckoffLearner
+from ionsmith.generate.wyckoff_network import Settings, WyckoffNetwork
+from ionsmith.generate.wyckoff_policy import Lesson, Policy, PolicySettings
+from ionsmith.generate.wyckoff_prior import ARTIFACT, CrystalPrior, conditions, draw, load_prior, save_prior
+from ionsmith.generate.wyckoff_training import Lesson as Reading
+from ionsmith.generate.wyckoff_training import train_prior
+from ionsmith.generate.wyckoff_writer import Conditions
+from ionsmith.learn.trainer import Training
+from ionsmith.objective.score import SpecObjective
+from ionsmith.objective.spec import parse_spec
+from ionsmith.testing import antifluorite, rock_salt
+
+SMALL = Settings(width=32, layers=2, heads=4, dropout=0.0)
+CARD = {
+    "data": [{"name": "toy", "licence": "CC BY 4.0", "source": "here"}],
+    "split": "none",
+    "metrics": {},
+    "command": "pytest",
+}
+
+
+@pytest.fixture(scope="module")
+def network():
+    """Knows rock salts and antifluorites of lithium and sodium."""
+    salts = [("Li", "F", 4.0), ("Li", "Cl", 5.1), ("Na", "F", 4.6), ("Na", "Cl", 5.6), ("Li", "Br", 5.5)]
+    crystals = [rock_salt(c, a, a=edge) for c, a, edge in salts]
+    crystals += [antifluorite("Li", x, a=edge) for x, edge in (("O", 4.6), ("S", 5.7), ("Se", 6.0))]
+    lessons = [Reading.of(crystal) for crystal in crystals]
+    training = Training(epochs=40, batch=1, rate=1.5e-2, average=0.0, patience=40)
+    return train_prior(lessons, lessons, np.random.default_rng(0), settings=SMALL, training=training)[0]
+
+
+def told(outcomes, measure):
+    """The proposals with a band gap that a rule gives them."""
+    return [
+        replace(each, values={"band_gap": Value(measure(each.candidate), 0.1, "rule")})
+        if each.status is Status.OK
+        else each
+        for each in outcomes
+    ]
+
+
+def halides(candidate):
+    return 5.0 if {e.symbol for e in candidate.composition.elements} & {"F", "Cl", "Br", "I"} else 0.0
+
+
+OBJECTIVE = SpecObjective(parse_spec({"targets": {"band_gap": {"min": 3.0}}}))
+
+
+def test_weights_come_back_from_an_artifact(network, tmp_path):
+    save_prior(network, card=CARD, folder=tmp_path)
+    again = load_prior(folder=tmp_path)
+    for name, tensor in network.state_dict().items():
+        assert torch.allclose(again.state_dict()[name], tensor, atol=2e-3), name
+    first, second = (draw(n, [Conditions()] * 4, np.random.default_rng(1), name="toy") for n in (again, again))
+    assert [one.written.words for one in first] == [one.written.words for one in second]
+
+
+def test_an_artifact_of_something_else_is_refused(tmp_path):
+    save_artifact(ARTIFACT, {"a": np.zeros(3)}, card={"title": "toy", "settings": {}, **CARD}, folder=tmp_path)
+    with pytest.raises(ArtifactError, match="expected weights of this network"):
+        load_prior(folder=tmp_path)
+
+
+def test_the_prior_proposes_crystals_under_its_conditions(network):
+    source = CrystalPrior(network=network, exclude=("F",), temperature=0.7)
+    found = source.ask(12, np.random.default_rng(3))
+    assert len(found) == 12
+    good = [each.candidate for each in found if each.status is Status.OK]
+    assert len(good) >= 6
+    for candidate in good:
+        symbols = {e.symbol for e in candidate.composition.elements}
+        assert "Li" in symbols
+        assert "F" not in symbols
+        assert "space group" in candidate.source.locator
+    other = source.ask(6, np.random.default_rng(3), Conditions(required=("Na",)))
+    assert all("Na" in each.candidate.composition for each in other if each.status is Status.OK)
+    assert source.fit([], np.random.default_rng(0)) is source
+    source.tell(found, np.random.default_rng(0))
+
+
+def test_atoms_are_apart_by_construction(network):
+    untaught = WyckoffNetwork(SMALL).eval()
+    for draft in draw(untaught, [Conditions()] * 24, np.random.default_rng(0), name="toy"):
+        if draft.outcome.status is Status.OK:
+            structure = draft.outcome.candidate.structure
+            assert structure.distance_matrix[~np.eye(len(structure), dtype=bool)].min(initial=9.0) > 0.4
+        else:
+            assert "no room where" in draft.outcome.note
+            assert draft.outcome.candidate.kind is Kind.UNREADABLE
+
+
+def test_noble_gases_and_radioactive_elements_are_left_out_unless_asked_for():
+    assert {"He", "Tc", "U"} <= set(conditions("Li", ()).forbidden)
+    assert "U" not in conditions("", (), only=("U", "O")).forbidden
+    with pytest.raises(InputError, match="Li cannot be required and left out"):
+        conditions("Li", ("Li",))
+
+
+def test_the_policy_moves_toward_reward_and_leaves_the_prior_alone(network):
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    policy = Policy(network, PolicySettings(rate=3e-3, steps=30, power=5.0))
+    good, poor = (Reading.of(c) for c in (rock_salt("Li", "F", a=4.0), antifluorite("Li", "O", a=4.6)))
+    lessons = [
+        Lesson(tuple((*Conditions().request().words(), *words) for words in reading.variants), reward)
+        for reading, reward in ((good, 0.9), (poor, 0.1))
+    ]
+    first, _ = policy.learn(lessons, np.random.default_rng(0))
+    later, leash = policy.learn(lessons, np.random.default_rng(0))
+    assert later < 0.3 * first
+    assert np.isfinite(leash)
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+    assert policy.learn(lessons[:1], np.random.default_rng(0)) == (0.0, 0.0), "one crystal alone teaches nothing"
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_it_learns_what_the_objective_wants(network, seed):
+    shares = {}
+    for paid, objective in ((True, OBJECTIVE), (False, None)):
+        learner = WyckoffLearner(network=network, objective=objective, rate=3e-3, family=1000)
+        learner._new = lambda draft: True  # the toy prior knows few crystals: let it repeat itself
+        for number in range(6):
+            rng = np.random.default_rng([seed, number])
+            asked = told(learner.ask(24, rng), halides)
+            shares[paid] = np.mean([each.values["band_gap"].mean > 3 for each in asked if each.values])
+            learner.tell(asked, rng)
+    assert shares[True] > 0.85
+    assert shares[True] > shares[False] + 0.1
+
+
+def test_nothing_is_proposed_twice_as_new(network):
+    learner = WyckoffLearner(network=network)
+    found = [each for n in range(3) for each in learner.ask(12, np.random.default_rng(n))]
+    good = [(each.candidate.formula, each.candidate.source.locator) for each in found if each.status is Status.OK]
+    assert len(good) == len(set(good))
+    assert any("proposed before" in each.note for each in found), "eight known crystals do not fill 36 proposals"
+
+
+def test_what_a_crowded_family_or_a_refused_crystal_earns(network):
+    learner = WyckoffLearner(network=network, objective=OBJECTIVE, family=2, caution=0.0)
+    crystal = rock_salt("Li", "I", a=6.0)
+    (outcome,) = told([replace(learner.ask(1, np.random.default_rng(0))[0], candidate=crystal)], halides)
+    new = replace(outcome, status=Status.OK, note="", candidate=crystal, values={"band_gap": Value(5.0, 0.1, "rule")})
+    known = learner._reward(new)
+    assert 0.45 < known < 0.55, "lithium iodide is known: half"
+    assert learner._reward(replace(new, status=Status.REJECTED, note="why")) < 0.3
+    assert learner._reward(replace(new, values={})) == 0.0
+    strange = replace(new, candidate=antifluorite("Li", "Xe", a=6.0))
+    earned = [learner._reward(strange) for _ in range(6)]
+    assert earned[0] > 0.9
+    assert earned[-1] < 0.2 * earned[0]
+
+
+def test_equal_streams_give_equal_runs(network):
+    def run():
+        learner = WyckoffLearner(network=network, objective=OBJECTIVE)
+        keys = []
+        for number in range(2):
+            rng = np.random.default_rng([5, number])
+            asked = told(learner.ask(8, rng), halides)
+            keys += [each.candidate.key for each in asked]
+            learner.tell(asked, rng)
+        return keys
+
+    assert run() == run()
+
+
+def test_outcomes_of_others_are_ignored(network):
+    learner = WyckoffLearner(network=network, objective=OBJECTIVE)
+    asked = learner.ask(4, np.random.default_rng(0))
+    before = {name: tensor.clone() for name, tensor in learner._policy.network.state_dict().items()}
+    foreign = WyckoffLearner(network=network).ask(1, np.random.default_rng(77))[0]
+    learner.tell([replace(foreign, candidate=rock_salt("K", "Br", a=6.6))], np.random.default_rng(0))
+    assert all(torch.equal(before[n], t) for n, t in learner._policy.network.state_dict().items())
+    assert len(asked) == 4
+
+
+@pytest.mark.parametrize("wrong", [{"power": 0.0}, {"rate": -1.0}, {"steps": 0}, {"family": 0}])
+def test_settings_under_which_nothing_is_learnt(wrong):
+    with pytest.raises(InputError, match="expected power, rate, steps and family above 0"):
+        WyckoffLearner(**wrong)
