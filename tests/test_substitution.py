@@ -101,6 +101,10 @@ def test_known_compounds():
     assert known_as(rock_salt()) == "library"
     assert known_as(formula("NaCl")) == "reference hull"
     assert known_as(formula("Li17Rb3Ce5")) is None
+    assert known_as(formula("XeAu6")) is None, "an element that no measured conductor has"
+    for multiple in ("Li7BiO6", "Li14Bi2O12", "Li3.5Bi0.5O3"):
+        assert known_as(formula(multiple)) == "measured conductivities"
+    assert known_as(formula("Li7.1BiO6")) is None, "another composition"
     assert known_as(Candidate(Kind.MOLECULE, "CCO", Origin("x"))) is None
 
 

@@ -14,7 +14,7 @@ from ionsmith.core.errors import ArtifactError, InputError
 from ionsmith.core.quantities import suggestion
 from ionsmith.core.records import FloatArray
 from ionsmith.thermodynamics.grand import Phase
-from ionsmith.thermodynamics.phases import HULL, HullTable
+from ionsmith.thermodynamics.phases import HULL, HullTable, Near
 from ionsmith.thermodynamics.terms import TermFit, element_amounts, release_terms
 
 SUPPLEMENT = "reference_hull_supplement"
@@ -107,6 +107,17 @@ class KnownPhases:
         amounts = element_amounts(composition)
         held = [energy for table in self._tables if (energy := table.known(composition)) is not None]
         return min(held) + self._sulfur(amounts) / _total(amounts) if held else None
+
+    def nearest(self, composition: Composition, count: int = 3, *, within: bool = False) -> tuple[Near, ...]:
+        """Return the compounds of nearest composition in both tables; see :meth:`HullTable.nearest`.
+
+        Args:
+            composition: any multiple.
+            count: how many at most.
+            within: only compounds of exactly the same elements.
+        """
+        found = {near for table in self._tables for near in table.nearest(composition, count, within=within)}
+        return tuple(sorted(found, key=lambda near: (near.distance, near.formula))[:count])
 
     def from_2020(self, composition: Composition, energy: float) -> float:
         """Return a formation energy of the 2020 scale on this one, eV/atom.

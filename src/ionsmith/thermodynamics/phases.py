@@ -27,6 +27,7 @@ RELEASES = {"mp2020": "formation_energy", "mp2018": "formation_energy_2018"}
 _SAME = 1e-6  # atomic fractions that agree this well are the same formula
 _MOST_ELEMENTS = 128  # beyond the largest atomic number
 _NEGLIGIBLE = 1e-6  # atomic fraction below which a decomposition product is rounding
+_MOST_TIES = 100  # equally near compounds that are looked at
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,20 @@ class HullEnergy:
     energy_above_hull: float
     decomposition: tuple[Product, ...]
     phases: int
+
+
+@dataclass(frozen=True)
+class Near:
+    """A known compound and how far its composition is from another one.
+
+    Attributes:
+        formula: reduced formula.
+        distance: share of all atoms that would have to be exchanged, 0 (same formula) to 1 (no element in common):
+            half the sum of the absolute differences of the atomic fractions.
+    """
+
+    formula: str
+    distance: float
 
 
 @dataclass(frozen=True)
@@ -191,6 +206,33 @@ class HullTable:
         index = self._inside(elements)
         same = index[self._same(index, elements, target)]
         return float(self.energies[same].min()) if len(same) else None
+
+    def nearest(self, composition: Composition, count: int = 3, *, within: bool = False) -> tuple[Near, ...]:
+        """Return the compounds of nearest composition other than its own, nearest first, equals in order of formula.
+
+        Args:
+            composition: any multiple.
+            count: how many at most.
+            within: only compounds of exactly the same elements.
+        """
+        elements, target = _target(composition)
+        if not len(self):
+            return ()
+        wanted = np.zeros(_MOST_ELEMENTS)
+        wanted[[element.Z for element in elements]] = target
+        atoms = np.add.reduceat(self.counts.astype(np.float64), self._starts[:-1])
+        share = self.counts / np.repeat(atoms, self.lengths)
+        apart = 1.0 - np.add.reduceat(np.minimum(share, wanted[self.elements]), self._starts[:-1])
+        if within:
+            same = np.zeros(len(self), dtype=bool)
+            same[self._inside(elements)] = True
+            apart[~(same & (self.lengths == len(elements)))] = 2.0
+        apart[apart < _SAME] = 2.0
+        # all that tie with the last one take part, so that the order of formulas settles it
+        last = np.partition(apart, min(count, len(apart)) - 1)[min(count, len(apart)) - 1]
+        places = np.flatnonzero((apart <= last + _SAME) & (apart < 1.0 - _SAME))[:_MOST_TIES]
+        found = [Near(self.formula(int(i)), round(float(apart[i]), 6)) for i in places]
+        return tuple(sorted(found, key=lambda near: (near.distance, near.formula))[:count])
 
     def entries(self, chemical_system: str | Iterable[str]) -> tuple[Any, ...]:
         """Return pymatgen ``PDEntry`` objects of all phases made of the given elements, elements included.
