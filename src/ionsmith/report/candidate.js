@@ -32,6 +32,7 @@ function showCandidate(row) {
       row.note ? make("p", { class: `verdict ${row.status}` }, inWords(row.note)) : null),
     make("div", { class: "pair" }, structureCard(row),
       make("div", { class: "stack" }, valuesCard(row), scoreCard(row))),
+    make("div", { class: "both" }, verdictCard("Why it is here", row.reasons, "for"), verdictCard("What could be wrong", row.doubts, "against")),
     make("div", { class: "panels" }, panelCards(row)),
     make("div", { class: "columns" }, neighboursCard(row), originCard(row), detailCards(row)));
   const canvas = panel.querySelector("canvas");
@@ -40,6 +41,10 @@ function showCandidate(row) {
   document.title = `${row.label} · ionsmith`;
   window.scrollTo(0, 0);
   panel.querySelector("h1").focus({ preventScroll: true });
+}
+
+function verdictCard(heading, lines, kind) {
+  return lines ? card(heading, make("ul", { class: `lines ${kind}` }, lines.map((line) => make("li", {}, sentence(line))))) : null;
 }
 
 function doiLink(doi, words) {

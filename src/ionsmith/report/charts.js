@@ -23,6 +23,7 @@ function plot(chart, figure) {
 function buildCharts() {
   for (const chart of record.charts) {
     if (chart.id === "map") mapControls(chart);
+    if (chart.choices?.length > 1) choiceControls(chart);
     plot(chart, chart.figure);
   }
   fitCharts();
@@ -31,6 +32,13 @@ function buildCharts() {
 // Frames in a row grow with the tallest, and hidden ones have no size: measure again.
 function fitCharts() {
   for (const place of document.querySelectorAll(".js-plotly-plot")) Plotly.Plots.resize(place);
+}
+
+function choiceControls(chart) {
+  const figures = [chart.figure, ...chart.others];
+  document.getElementById(`chart-${chart.id}`).before(make("div", { class: "controls" }, make("label", {}, "Axes ", make("select", {
+    onchange: (event) => plot(chart, figures[event.target.value]),
+  }, chart.choices.map((label, n) => make("option", { value: n }, label))))));
 }
 
 function mapControls(chart) {

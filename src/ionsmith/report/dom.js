@@ -28,6 +28,12 @@ function withSubscripts(formula) {
   return make("span", { class: "formula" }, parts.map((part, i) => (i % 2 ? make("sub", {}, part) : part)));
 }
 
+// Subscripts only in words that are formulas: a space group or log10 stays as it is.
+function sentence(text) {
+  const formula = (word) => /^[(]*[A-Z][A-Za-z0-9.()]*\d[A-Za-z0-9.()]*[,.;:)]*$/.test(word);
+  return text.split(" ").flatMap((word, n) => [n ? " " : "", formula(word) && !text.startsWith("Symmetry") ? withSubscripts(word) : word]);
+}
+
 function title(row) {
   return row.formula && row.kind !== "molecule" ? withSubscripts(row.label) : row.label;
 }

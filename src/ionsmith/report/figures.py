@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -76,11 +76,14 @@ def target_map(result: RunResult, x: str = HULL, y: str = CONDUCTIVITY) -> Figur
     dress(figure)
     figure.update_xaxes(title_text=axis_title(x))
     figure.update_yaxes(title_text=axis_title(y))
-    view = _view([row for row, _ in known], x, y, goals)
+    rows = [row for row, _ in known]
+    view = view_of(rows, x, y, goals)
     figure.update_xaxes(range=view[0])
     figure.update_yaxes(range=view[1])
-    _shade(figure, goals.get(x), goals.get(y), view)
-    _label(figure, [row for row, _ in known], (x, y), view)
+    shade(figure, goals.get(x), goals.get(y), view)
+    seen = [row for row in rows if _inside(_spot(row, (x, y)), view)]
+    winners = [row for row in seen if standing(row) == "feasible"][:_MOST_LABELS]
+    label_points(figure, winners, [row for row in seen if standing(row) != "feasible"], (x, y), view)
     return figure
 
 
@@ -157,7 +160,15 @@ def grouped_by(result: RunResult) -> str:
     return "family" if 2 * sum(bool(words.family(row)) for row in readable) > len(readable) else "anion"
 
 
-def _view(rows: Sequence[Row], x: str, y: str, goals: dict[str, Target]) -> View:
+def view_of(rows: Sequence[Row], x: str, y: str, goals: Mapping[str, Target]) -> View:
+    """Return the range of each axis that shows candidates and targets, without far outliers.
+
+    Args:
+        rows: with values of both quantities.
+        x: quantity along the horizontal axis.
+        y: quantity along the vertical axis.
+        goals: quantity name to target.
+    """
     return _range([row.outcome.values[x].mean for row in rows], goals.get(x)), _range(
         [row.outcome.values[y].mean for row in rows], goals.get(y)
     )
@@ -172,7 +183,15 @@ def _range(means: Sequence[float], target: Target | None) -> list[float]:
     return [low - margin, high + margin]
 
 
-def _shade(figure: Figure, across: Target | None, up: Target | None, view: View) -> None:
+def shade(figure: Figure, across: Target | None, up: Target | None, view: View) -> None:
+    """Shade the wanted region; nothing where neither axis has a target.
+
+    Args:
+        figure: changed in place.
+        across: target of the horizontal axis.
+        up: target of the vertical axis.
+        view: ranges of the axes.
+    """
     if across is None and up is None:
         return
     (x0, x1), (y0, y1) = (_ends(target, span) for target, span in zip((across, up), view, strict=True))
@@ -192,14 +211,24 @@ def _ends(target: Target | None, view: list[float]) -> tuple[float, float]:
     return low, high
 
 
-def _label(figure: Figure, rows: Sequence[Row], axes: tuple[str, str], view: View) -> None:
-    spots = [(row, tuple(row.outcome.values[name].mean for name in axes)) for row in rows]
-    seen = [(row, spot) for row, spot in spots if _inside(spot, view)]
-    kept = [(row, spot) for row, spot in seen if standing(row) == "feasible"][:_MOST_LABELS]
-    texts = [words.label_of(row) for row, _ in kept]
-    others = [spot for row, spot in seen[:_MOST_OBSTACLES] if standing(row) != "feasible"]
-    offsets = place_labels([spot for _, spot in kept], texts, view, others)
-    for text, (_, spot), offset in zip(texts, kept, offsets, strict=True):
+def label_points(
+    figure: Figure, named: Sequence[Row], others: Sequence[Row], axes: tuple[str, str], view: View
+) -> None:
+    """Name points where there is room and they are in view.
+
+    Args:
+        figure: changed in place.
+        named: rows to name, with values of both quantities.
+        others: rows whose points the names should not cover.
+        axes: quantities along the horizontal and the vertical axis.
+        view: ranges of the axes.
+    """
+    kept = [row for row in named if _inside(_spot(row, axes), view)]
+    spots = [_spot(row, axes) for row in kept]
+    obstacles = [_spot(row, axes) for row in others[:_MOST_OBSTACLES]]
+    texts = [words.label_of(row) for row in kept]
+    offsets = place_labels(spots, texts, view, obstacles)
+    for text, spot, offset in zip(texts, spots, offsets, strict=True):
         if offset is not None:
             figure.add_annotation(
                 x=spot[0],
@@ -210,6 +239,10 @@ def _label(figure: Figure, rows: Sequence[Row], axes: tuple[str, str], view: Vie
                 font={"size": 12},
                 **{"showarrow": True, "arrowhead": 0, "arrowwidth": 1, "arrowcolor": GREY, "standoff": 5},
             )
+
+
+def _spot(row: Row, axes: tuple[str, str]) -> tuple[float, float]:
+    return row.outcome.values[axes[0]].mean, row.outcome.values[axes[1]].mean
 
 
 def _inside(spot: Sequence[float], view: View) -> bool:

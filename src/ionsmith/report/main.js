@@ -37,6 +37,7 @@ function onKey(event) {
 
 buildTable();
 if (record.charts.length) buildCharts();
+drawWinners();
 window.addEventListener("hashchange", route);
 document.addEventListener("keydown", onKey);
 route();

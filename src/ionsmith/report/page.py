@@ -10,9 +10,10 @@ from typing import Any
 
 from ionsmith.core.errors import InputError
 from ionsmith.core.results import RunResult
-from ionsmith.report import comparison, figures, sections, words
+from ionsmith.report import comparison, figures, front, progress, sections, words
 from ionsmith.report.assets import asset, embedded, plotly_script
 from ionsmith.report.payload import payload, tally
+from ionsmith.report.winners import family_section, winner_section, winner_title
 
 _SCRIPTS = (
     "dom.js",
@@ -23,6 +24,7 @@ _SCRIPTS = (
     "panels.js",
     "candidate.js",
     "charts.js",
+    "winners.js",
     "main.js",
 )
 _VERBS = {"screen": "Screening", "design": "Inverse design", "predict": "Prediction", "simulate": "Simulation"}
@@ -55,6 +57,7 @@ def render(result: RunResult) -> str:
         result: the finished run.
     """
     charts = _charts(result)
+    best, family = winner_section(result), family_section(result)
     record = {**payload(result), "charts": charts}
     return Template(asset("template.html")).substitute(
         title=escape(f"{_verb(result)}: {_plain_headline(result)}"),
@@ -63,6 +66,10 @@ def render(result: RunResult) -> str:
         headline=words.headline(result),
         caveat=sections.caveat(result),
         summary=sections.summary(result),
+        winners=best,
+        winners_link=f'<a href="#winners">{winner_title(result)}</a>' if best else "",
+        family=family,
+        family_link='<a href="#family">Family</a>' if family else "",
         figures_link='<a href="#figures">Figures</a>' if charts else "",
         figures=sections.figure_section(charts),
         methods=sections.methods(result),
@@ -95,7 +102,7 @@ def _charts(result: RunResult) -> list[dict[str, Any]]:
     main, explorer = figures.conductivity_against_hull(result), _explorer(result)
     parity, numbers = comparison.measured_against_predicted(result), comparison.agreement(result)
     groups = figures.outcome_by_family(result)
-    found = []
+    found = [chart for chart in (_learning(result), _pareto(result)) if chart is not None]
     if main is not None:
         found.append(_chart("hull", "Conductivity against stability", main, _map_caption(result), side="wide"))
     if parity is not None:
@@ -110,6 +117,32 @@ def _charts(result: RunResult) -> list[dict[str, Any]]:
 
 def _chart(name: str, title: str, figure: Any, caption: str, *, side: str = "narrow") -> dict[str, Any]:
     return {"id": name, "title": title, "caption": caption, "side": side, "figure": json.loads(figure.to_json())}
+
+
+def _learning(result: RunResult) -> dict[str, Any] | None:
+    figure = progress.learning_curves(result)
+    if figure is None:
+        return None
+    rounds = int((result.spec.get("budget") or {}).get("rounds", 1))
+    caption = (
+        "Above: the score of each proposal, in the order in which they were asked for; one that was not simulated is "
+        "scored by the learned models alone, and a target not known yet counts as even odds. Below: how many met "
+        "every target so far."
+    )
+    if rounds > 1:
+        caption += " Dotted lines part the rounds, after each of which a generator that learns hears the results."
+    return _chart("learning", "Learning curve", figure, caption, side="wide")
+
+
+def _pareto(result: RunResult) -> dict[str, Any] | None:
+    found = front.find_front(result)
+    if found is None:
+        return None
+    pairs = front.front_pairs(found)
+    drawn = [front.front_figure(found, x, y) for x, y in pairs]
+    chart = _chart("pareto", "Pareto front over the targets", drawn[0], front.caption(found), side="narrow")
+    choices = [front.pair_label(pair) for pair in pairs]
+    return {**chart, "choices": choices, "others": [json.loads(figure.to_json()) for figure in drawn[1:]]}
 
 
 def _map_caption(result: RunResult) -> str:

@@ -5,7 +5,7 @@ function panelCards(row) {
   const panels = row.panels || [];
   if (row.panels_left_out) return card("Pictures", make("p", { class: "quiet" }, "Only the first candidates of the table carry pictures; the run folder holds the numbers."));
   return panels.map((panel) => make("section", { class: "card panel" }, make("h2", {}, panel.title),
-    (panel.text || []).map((part) => make("p", { class: "quiet" }, part)),
+    (panel.text || []).map((part) => make("p", { class: "quiet" }, panel.formulas ? sentence(part) : part)),
     panel.figures ? make("div", { class: "figures" }, panel.figures.map(() => make("div", { class: "frame" }))) : null,
     panel.header ? panelTable(panel) : null));
 }
@@ -15,7 +15,7 @@ function panelTable(panel) {
   const side = (n) => (numeric[n] ? { class: "num" } : {});
   return make("div", { class: "scroll" }, make("table", { class: "values" },
     make("thead", {}, make("tr", {}, panel.header.map((name, n) => make("th", { scope: "col", ...side(n) }, name)))),
-    make("tbody", {}, (panel.rows || []).map((cells) => make("tr", {}, cells.map((cell, n) => make("td", side(n), display(cell))))))));
+    make("tbody", {}, (panel.rows || []).map((cells) => make("tr", {}, cells.map((cell, n) => make("td", side(n), panel.formulas && typeof cell === "string" ? sentence(cell) : display(cell))))))));
 }
 
 function drawPanels(row) {

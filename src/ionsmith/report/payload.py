@@ -14,6 +14,7 @@ from ionsmith.objective.spec import Target
 from ionsmith.report import words
 from ionsmith.report.panels import MOST_PANELS, find_panel, make_panels, shown_details
 from ionsmith.report.structure import compact_structure, element_table
+from ionsmith.report.verdict import give_verdict
 
 MOST_CRYSTALS = 200
 """How many crystals, from the top of the table, the page carries for drawing and download."""
@@ -41,6 +42,7 @@ def payload(result: RunResult, *, most_crystals: int = MOST_CRYSTALS) -> dict[st
     for row, name in zip(rows, words.row_ids(result), strict=True):
         row["id"] = name
     _add_panels(result, rows)
+    _add_verdicts(result, rows)
     crystals = _crystals(result, rows, most_crystals)
     symbols = {occupant[0] for c in crystals for site in c["sites"] for occupant in site[3]}
     return {
@@ -66,6 +68,16 @@ def _add_panels(result: RunResult, rows: list[dict[str, Any]]) -> None:
         elif panels := make_panels(row):
             entry["panels"] = [panel.document() for panel in panels]
             made += 1
+
+
+def _add_verdicts(result: RunResult, rows: list[dict[str, Any]]) -> None:
+    if not words.targets(result):
+        return
+    judged = [(row, entry) for row, entry in zip(result.rows, rows, strict=True) if row.outcome.values]
+    for row, entry in judged[:MOST_PANELS]:
+        verdict = give_verdict(row, result)
+        told = {"reasons": list(verdict.reasons), "doubts": list(verdict.doubts)}
+        entry |= {name: lines for name, lines in told.items() if lines}
 
 
 def _quantity(name: str, target: Target | None) -> dict[str, Any]:

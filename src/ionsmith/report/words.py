@@ -33,6 +33,7 @@ _STAGES = {
     "elastic": "Elastic moduli",
     "neb": "Migration barriers (NEB)",
     "md": "Molecular dynamics",
+    "synthesis": "Synthesis hint",
 }
 _ANIONS = {
     "nitride": "N",
@@ -236,10 +237,18 @@ def _evidence(row: Row, result: RunResult) -> str:
         value = row.outcome.values.get(name)
         if value is not None:
             unit = "" if QUANTITIES[name].unit.startswith("log10") else f" {QUANTITIES[name].unit}"
-            label = QUANTITIES[name].label.partition(" (")[0]
-            label = label if label.startswith("log10") else label[0].lower() + label[1:]
-            return f" ({escape(label)} {escape(value_text(value))}{escape(unit)})"
+            return f" ({escape(short_label(name))} {escape(value_text(value))}{escape(unit)})"
     return ""
+
+
+def short_label(name: str) -> str:
+    """Return what a quantity is called within a sentence.
+
+    Args:
+        name: of the quantity.
+    """
+    label = QUANTITIES[name].label.partition(" (")[0].replace(", ", " ")
+    return label if label.startswith("log10") else label[0].lower() + label[1:]
 
 
 def row_ids(result: RunResult) -> list[str]:

@@ -54,6 +54,7 @@ class Panel:
         figures: plotly figures, drawn side by side where there is room.
         header: column names of a table; empty for no table.
         rows: cells of the table, text or numbers; every row as long as ``header``.
+        formulas: whether text and cells hold chemical formulas, which then get their subscripts.
     """
 
     title: str
@@ -61,6 +62,7 @@ class Panel:
     figures: tuple[Any, ...] = ()
     header: tuple[str, ...] = ()
     rows: tuple[Sequence[str | float], ...] = ()
+    formulas: bool = False
 
     def document(self) -> dict[str, Any]:
         """What the page carries, ready for JSON; empty parts are absent."""
@@ -70,6 +72,7 @@ class Panel:
             "figures": [json.loads(figure.to_json()) for figure in self.figures],
             "header": list(self.header),
             "rows": [list(cells) for cells in self.rows],
+            "formulas": self.formulas,
         }
         return {name: value for name, value in found.items() if value}
 

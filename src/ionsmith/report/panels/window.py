@@ -54,6 +54,7 @@ def panel(details: Mapping[str, Any], row: Row) -> Panel | None:
         (figure,),
         ("Where", "Reaction", "Energy, eV/atom"),
         _rows(details, metal),
+        formulas=True,
     )
 
 
