@@ -78,6 +78,13 @@ def test_every_finished_sentence_is_a_crystal_and_obeys(network):
     assert finished > 5
 
 
+def test_no_cell_is_larger_than_allowed(network):
+    written = write(network, [Conditions(largest=6)] * 20, np.random.default_rng(2))
+    crystals = [decode(one.words).structure().get_primitive_structure() for one in written if not one.problem]
+    assert len(crystals) > 5
+    assert max(map(len, crystals)) <= 6
+
+
 def test_writing_is_repeatable(network):
     wanted = [Conditions(required=("Li",)), Conditions(), Conditions(required=("Li", "O"), atoms=8)]
     first, second = (write(network, wanted, np.random.default_rng(5)) for _ in range(2))
@@ -124,6 +131,8 @@ def test_conditions_that_nothing_meets():
         Conditions(required=("Li",), forbidden=("Li",))
     with pytest.raises(InputError, match="O cannot be required and left out"):
         Conditions(required=("Li", "O"), only=("Li", "S"))
+    with pytest.raises(InputError, match="at most 1 to 80 atoms, got 81"):
+        Conditions(largest=81)
     with pytest.raises(InputError, match="temperature above 0, got 0"):
         Conditions(temperature=0.0)
 

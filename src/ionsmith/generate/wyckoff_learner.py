@@ -69,6 +69,7 @@ class WyckoffLearner:
         steps: gradient steps per round.
         caution: see :class:`RewardSettings`.
         family: see :class:`RewardSettings`.
+        largest: most atoms of the primitive cell; large ones cost most of the time of a run.
         network: another prior than the shipped one.
 
     Raises:
@@ -88,13 +89,14 @@ class WyckoffLearner:
         steps: int = PolicySettings.steps,
         caution: float = RewardSettings.caution,
         family: int = RewardSettings.family,
+        largest: int = 48,
         network: WyckoffNetwork | None = None,
     ) -> None:
         if not (power > 0.0 and rate > 0.0 and steps > 0 and family > 0):
             raise InputError(
                 f"wyckoff: expected power, rate, steps and family above 0, got {power}, {rate}, {steps}, {family}"
             )
-        self._conditions = conditions(mobile, exclude)
+        self._conditions = conditions(mobile, exclude, largest=largest)
         self._objective = objective
         self._rewards = RewardSettings(caution=caution, family=family)
         self._learning = PolicySettings(power=power, rate=rate, steps=steps)

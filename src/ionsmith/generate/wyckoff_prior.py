@@ -23,7 +23,7 @@ from ionsmith.core.records import Candidate, Kind, Origin, Outcome, Status, unre
 from ionsmith.core.registry import register
 from ionsmith.generate.wyckoff_network import Settings, WyckoffNetwork
 from ionsmith.generate.wyckoff_writer import Conditions, Written, write
-from ionsmith.represent.wyckoff_tokens import decode
+from ionsmith.represent.wyckoff_tokens import LARGEST, decode
 
 ARTIFACT = "crystal_prior"
 
@@ -119,6 +119,7 @@ class CrystalPrior:
         exclude: symbols that must not occur.
         only: symbols of which crystals may consist; empty allows all.
         atoms: number of atoms of the primitive cell that is asked for; None leaves it open.
+        largest: most atoms of the primitive cell.
         temperature: of the draw; below 1 the likely crystals gain.
         network: another network than the shipped one.
 
@@ -135,10 +136,13 @@ class CrystalPrior:
         exclude: Sequence[str] = (),
         only: Sequence[str] = (),
         atoms: int | None = None,
+        largest: int = LARGEST,
         temperature: float = 1.0,
         network: WyckoffNetwork | None = None,
     ) -> None:
-        self._conditions = conditions(mobile, exclude, only=only, atoms=atoms, temperature=temperature)
+        self._conditions = conditions(
+            mobile, exclude, only=only, atoms=atoms, largest=largest, temperature=temperature
+        )
         self._network = network
 
     def fit(self, outcomes: Sequence[Outcome], rng: Rng) -> Self:
@@ -167,6 +171,7 @@ def conditions(
     *,
     only: Sequence[str] = (),
     atoms: int | None = None,
+    largest: int = LARGEST,
     temperature: float = 1.0,
 ) -> Conditions:
     """Return the conditions of a search for electrolytes.
@@ -176,6 +181,7 @@ def conditions(
         exclude: symbols that must not occur, besides :data:`UNWANTED`.
         only: symbols of which crystals may consist; empty allows all.
         atoms: of the primitive cell, asked for.
+        largest: most atoms of the primitive cell.
         temperature: of the draw.
 
     Raises:
@@ -183,7 +189,7 @@ def conditions(
     """
     required = (mobile,) if mobile else ()
     forbidden = tuple(dict.fromkeys((*exclude, *(symbol for symbol in UNWANTED if symbol not in only))))
-    return Conditions(required, forbidden, tuple(only), atoms, temperature)
+    return Conditions(required, forbidden, tuple(only), atoms, largest, temperature)
 
 
 @lru_cache(maxsize=1)

@@ -17,7 +17,17 @@ from ionsmith.core.records import FloatArray
 from ionsmith.generate.wyckoff_network import LONGEST, WyckoffNetwork, site_number
 from ionsmith.learn.causal import Memory
 from ionsmith.represent.wyckoff_room import Room, covalent_radius, radii_of
-from ionsmith.represent.wyckoff_tokens import BINS, FIRST, STOP, Grammar, Request, Slot, coordinate, letter_of
+from ionsmith.represent.wyckoff_tokens import (
+    BINS,
+    FIRST,
+    LARGEST,
+    STOP,
+    Grammar,
+    Request,
+    Slot,
+    coordinate,
+    letter_of,
+)
 
 _BATCH = 256
 _REDRAWS = 12  # of a word that leads nowhere
@@ -35,6 +45,7 @@ class Conditions:
         forbidden: symbols that must not occur.
         only: symbols of which the crystal may consist; empty allows all.
         atoms: number of atoms of the primitive cell that is asked for (not enforced), or None.
+        largest: most atoms of the primitive cell.
         temperature: of the draw; below 1 the likely words gain.
     """
 
@@ -42,13 +53,14 @@ class Conditions:
     forbidden: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     atoms: int | None = None
+    largest: int = LARGEST
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what no crystal can meet.
 
         Raises:
-            InputError: a required element that is forbidden, or a temperature that is not above zero.
+            InputError: a required element that is forbidden, a temperature that is not above zero, or a size out of range.
         """
         clash = set(self.required) & set(self.forbidden) | (
             set(self.required) - set(self.only) if self.only else set()
@@ -57,6 +69,8 @@ class Conditions:
             raise InputError(f"conditions: {', '.join(sorted(clash))} cannot be required and left out")
         if not self.temperature > 0.0:
             raise InputError(f"conditions: expected a temperature above 0, got {self.temperature}")
+        if not 1 <= self.largest <= LARGEST:
+            raise InputError(f"conditions: expected at most 1 to {LARGEST} atoms, got {self.largest}")
 
     def request(self) -> Request:
         """Return what the network is told."""
@@ -93,7 +107,7 @@ class _Draft:
 
     def __init__(self, conditions: Conditions) -> None:
         self.written = Written(conditions)
-        self.grammar = Grammar()
+        self.grammar = Grammar(conditions.largest)
         self.elements = conditions.elements()
         self.radii = radii_of(self.elements, FIRST[Slot.ELEMENT])
         self.required = frozenset(Element(symbol).Z for symbol in conditions.required)

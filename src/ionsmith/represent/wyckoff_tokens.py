@@ -188,9 +188,14 @@ def decode(words: Sequence[int]) -> WyckoffCrystal:
 
 
 class Grammar:
-    """Reads a sentence word by word from the space group on, and says what may follow."""
+    """Reads a sentence word by word from the space group on, and says what may follow.
 
-    def __init__(self) -> None:
+    Args:
+        largest: most atoms of the primitive cell.
+    """
+
+    def __init__(self, largest: int = LARGEST) -> None:
+        self._largest = largest
         self._group = 0
         self._sites: list[tuple[str, int, list[float]]] = []
         self._letter = ""
@@ -313,7 +318,7 @@ class Grammar:
         if len(self._sites) >= MOST_SITES:
             return []
         taken = {letter for letter, _, _ in self._sites}
-        room = LARGEST * self._centring() - sum(
+        room = self._largest * self._centring() - sum(
             positions(self._group)[letter].multiplicity for letter, _, _ in self._sites
         )
         return [
