@@ -60,7 +60,7 @@ class Conditions:
         """Refuse what no crystal can meet.
 
         Raises:
-            InputError: a required element that is forbidden, a temperature that is not above zero, or a size out of range.
+            InputError: a required element that is forbidden, a temperature not above zero, or a size out of range.
         """
         clash = set(self.required) & set(self.forbidden) | (
             set(self.required) - set(self.only) if self.only else set()
