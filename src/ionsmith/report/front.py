@@ -21,6 +21,9 @@ from ionsmith.report.style import BLUE, GREY, ORANGE, SKY, Linked, axis_title, d
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+MOST_OTHERS = 300
+"""How many candidates off the front a figure shows of each kind, from the top of the table."""
+
 _MOST_LABELS = 8
 _LOOKS = (
     ("rejected", {"label": "rejected on the ladder", "color": GREY, "symbol": "x-thin-open"}),
@@ -93,6 +96,7 @@ def front_figure(front: Front, x: str, y: str) -> Figure:
     figure = go.Figure()
     for kind, look in _LOOKS:
         group = [pair for pair, its in zip(front.rows, front.kinds, strict=True) if its == kind]
+        group = group if kind == "front" else group[:MOST_OTHERS]
         if group:
             across, up = ([row.outcome.values[name] for row, _ in group] for name in (x, y))
             texts = [hover(row, tuple(front.targets)) for row, _ in group]
@@ -122,6 +126,8 @@ def caption(front: Front) -> str:
         "once, by best estimate. In two of the quantities a point of the front may look beaten: it is better in "
         "another. The line joins the best of the two shown; the wanted region is shaded."
     )
+    if max(map(front.kinds.count, ("beaten", "rejected"))) > MOST_OTHERS:
+        text += f" Of the others the first {MOST_OTHERS} of each kind are drawn."
     if front.without:
         text += f" {front.without} more stopped before all values were known."
     if front.unknown:

@@ -123,13 +123,12 @@ def _learning(result: RunResult) -> dict[str, Any] | None:
     figure = progress.learning_curves(result)
     if figure is None:
         return None
-    rounds = int((result.spec.get("budget") or {}).get("rounds", 1))
     caption = (
         "Above: the score of each proposal, in the order in which they were asked for; one that was not simulated is "
         "scored by the learned models alone, and a target not known yet counts as even odds. Below: how many met "
         "every target so far."
     )
-    if rounds > 1:
+    if progress.round_edges(result):
         caption += " Dotted lines part the rounds, after each of which a generator that learns hears the results."
     return _chart("learning", "Learning curve", figure, caption, side="wide")
 

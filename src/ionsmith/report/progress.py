@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _WINDOW = 0.1  # of all proposals: the running mean looks back over this share
 _SHORTEST = 10  # proposals of the running mean
+_MOST_ROUNDS = 12  # more lines between rounds would hide the curve
 _HEIGHT = 560
 _LOOKS = (
     ("rejected", "rejected or not simulated", GREY, "circle-open"),
@@ -106,7 +107,7 @@ def learning_curves(result: RunResult) -> Figure | None:
         where = {"xref": "x2 domain", "yref": "y2 domain", "x": 0.5, "y": 0.5}
         figure.add_annotation(text="no proposal meets every target", showarrow=False, **where)
     figure.update_xaxes(title_text="Proposal", row=2, col=1)
-    for edge in _rounds(result):
+    for edge in round_edges(result):
         figure.add_vline(x=edge + 0.5, line={"color": GREY, "width": 1, "dash": "dot"}, layer="below")
     return figure
 
@@ -169,9 +170,13 @@ def _hover(row: Row) -> str:
     return f"<b>{words.formula_markup(words.label_of(row))}</b><br>score {row.score:.2f}<br>{escape(status[:90])}"
 
 
-def _rounds(result: RunResult) -> list[int]:
-    """Return after which proposals a round ended, the last one left out."""
+def round_edges(result: RunResult) -> list[int]:
+    """Return after which proposals a round ended, the last one left out; none for very many rounds.
+
+    Args:
+        result: the finished run.
+    """
     budget = result.spec.get("budget") or {}
     rounds, candidates = int(budget.get("rounds", 1)), int(budget.get("candidates", 0))
     share = -(-candidates // max(rounds, 1))
-    return list(range(share, len(result.rows), share)) if rounds > 1 and share else []
+    return list(range(share, len(result.rows), share)) if 1 < rounds <= _MOST_ROUNDS and share else []
