@@ -39,7 +39,7 @@ DESIGN_BUDGET = Budget(candidates=1500, simulations=1500, rounds=25)
 """What a design run may do where no Spec says: every proposal that is not hopeless is simulated, so that the
 generator learns from physics; a round is small, so that it learns often."""
 
-DESIGN_LADDER = Ladder(rungs=("relax", "hull", "bvse"))
+DESIGN_LADDER = Ladder(rungs=("relax", "hull", "bvse", "synthesis"))
 """Relaxation comes first: the geometry of a proposal is a guess."""
 
 DESIGN_SETTINGS = {"relax": {"max_steps": 60, "max_volume_change": 0.6}}

@@ -80,6 +80,7 @@ _TABLE = (
     Quantity("shear_modulus", "Shear modulus", "GPa", -100.0, 1000.0, _HIGH, 2.0),
     Quantity("bulk_modulus", "Bulk modulus", "GPa", -100.0, 1500.0, _HIGH, 5.0),
     Quantity("electronic_conductivity", "Electronic conductivity", "S/cm", 0.0, 1e8, _LOW, 1e-10),
+    Quantity("element_cost", "Cost of the elements", "USD/kg", 0.0, 1e8, _LOW, 5.0),
     Quantity("density", "Density", "g/cm3", 0.0, 25.0, _LOW, 0.1),
 )
 
