@@ -11,7 +11,7 @@ from ionsmith.campaign.executors import DaskExecutor, SerialExecutor, make_execu
 from ionsmith.campaign.ledger import Ledger
 from ionsmith.campaign.loop import Campaign, Limits, run_campaign
 from ionsmith.core.errors import ExecutionError, InputError, LedgerError
-from ionsmith.core.records import Bound, Candidate, Kind, Origin, Outcome, Status, Value
+from ionsmith.core.records import Bound, Candidate, Kind, Origin, Outcome, Prediction, Status, Value
 from ionsmith.generate.pool import Pool
 from ionsmith.objective.score import NoObjective, SpecObjective
 from ionsmith.objective.spec import parse_spec
@@ -132,6 +132,36 @@ def test_hopeless_candidates_leave_with_the_reason(simulator):
     assert {s.stage: s.rejected for s in funnel}["predict"] == 5
     assert not simulator.runs()
     assert "wanted at least -2" in rows[0].outcome.note
+
+
+class Mover(CountingSimulator):
+    """Expands every crystal by a tenth."""
+
+    def run(self, candidate):
+        found = super().run(candidate)
+        wider = candidate.structure.copy()
+        wider.scale_lattice(1.1 * wider.volume)
+        return replace(found, candidate=candidate.child(wider, note="expanded"))
+
+
+class VolumeModel(FractionModel):
+    """Conductivity is the volume of the cell over a hundred, less ten."""
+
+    def predict(self, candidates):
+        volume = [c.structure.volume / 100 - 10 if c.kind is Kind.CRYSTAL else -3.0 for c in candidates]
+        return Prediction(np.array(volume), np.full(len(volume), 9.0), np.ones(len(volume), dtype=bool))
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_models_look_again_at_what_the_ladder_moved_only_if_told_to(tmp_path, again):
+    mover = Mover(str(tmp_path / "runs.txt"))
+    rows, funnel = run(mover, models=[VolumeModel()], look_again=again, readings=[Outcome(rock_salt())])
+    before = rock_salt().structure.volume
+    seen = 1.1 * before if again else before
+    assert rows[0].outcome.values["log10_conductivity"].mean == pytest.approx(seen / 100 - 10)
+    assert rows[0].stage == "count"
+    assert rows[0].key == rock_salt().key
+    assert {s.stage: s.received for s in funnel}["predict"] == 1
 
 
 def test_nothing_is_ranked_without_targets(simulator):

@@ -1,6 +1,7 @@
 """Spec and score: every wrong word is caught, every number is what the formula says."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -151,3 +152,17 @@ def test_target_limits_are_inclusive():
     assert meets(Target("band_gap", 3.0, None), Value(3.0, 0.1, "m"))
     assert not meets(Target("band_gap", None, 2.0), Value(3.0, 0.1, "m"))
     assert Target("band_gap", 1.0, 2.0).words() == "between 1 and 2"
+
+
+def test_caution_counts_a_value_worse_than_it_is_and_more_so_where_nothing_is_known():
+    low = Target("band_gap", low=3.0)
+    value = Value(3.5, 0.5, "m", in_domain=True)
+    outside = replace(value, in_domain=False)
+    plain, careful = log_probability(low, value), log_probability(low, value, caution=1.0)
+    assert log_probability(low, replace(value, mean=3.0)) == pytest.approx(careful)
+    assert log_probability(low, replace(value, mean=2.5)) == pytest.approx(log_probability(low, outside, caution=1.0))
+    assert careful < plain == log_probability(low, outside)
+    high = Target("band_gap", high=3.0)
+    assert log_probability(high, value, caution=1.0) < log_probability(high, value)
+    both = Target("band_gap", low=3.0, high=4.0)
+    assert log_probability(both, value, caution=1.0) < log_probability(both, value)

@@ -164,13 +164,16 @@ def _predict_batch(model: PropertyModel, batch: dict[str, list[Track]], campaign
 def _predictions(model: PropertyModel, asked: dict[str, Candidate], campaign: Campaign) -> dict[str, Outcome]:
     """Return what a model says about the candidates of the kinds it reads, by key; from the ledger where it can."""
     readable = {key: candidate for key, candidate in asked.items() if candidate.kind in model.kinds}
-    stored = {key: campaign.ledger.find(key, model.name, model.fingerprint) for key in readable}
-    missing = [candidate for key, candidate in readable.items() if stored[key] is None]
-    fresh = {}
-    for candidate, found in zip(missing, predict_one_by_one(model, missing), strict=True):
-        campaign.ledger.add(candidate.key, model.name, model.fingerprint, found)
-        fresh[candidate.key] = found
-    return {key: found for key in readable if (found := stored[key] or fresh.get(key)) is not None}
+    answers: dict[str, Outcome] = {}
+    for key in readable:
+        if (stored := campaign.ledger.find(key, model.name, model.fingerprint)) is not None:
+            answers[key] = stored
+    missing = [key for key in readable if key not in answers]
+    fresh = predict_one_by_one(model, [readable[key] for key in missing])
+    for key, found in zip(missing, fresh, strict=True):
+        campaign.ledger.add(key, model.name, model.fingerprint, found)
+        answers[key] = found
+    return answers
 
 
 def _look_again(tracks: list[Track], campaign: Campaign) -> None:

@@ -20,7 +20,7 @@ from ionsmith.represent.wyckoff import describe
 from ionsmith.represent.wyckoff_settings import alternatives
 from ionsmith.represent.wyckoff_tokens import FIRST, LARGEST, Request, Slot, encode
 
-PRIOR_TRAINING = Training(epochs=36, batch=1, rate=1.5e-3, warm_up=0.03, average=0.999, patience=6)
+PRIOR_TRAINING = Training(epochs=22, batch=1, rate=1.5e-3, warm_up=0.03, average=0.999, patience=6)
 """One row is a bundle of sentences of similar length, hence batches of one."""
 
 _SETTINGS = 12  # of a space group, at most

@@ -25,9 +25,8 @@ def log_probability(target: Target, value: Value | None, *, caution: float = 0.0
     Args:
         target: wanted range.
         value: what is known; None gives log ``UNKNOWN``.
-        caution: number of spreads by which the mean is first moved to the wrong side of a one-sided range, twice as
-            many where the method was not built for the material: what a learner is paid for, so that it cannot win by
-            going where nothing is known.
+        caution: number of spreads by which the limits are first moved inward, twice as many where the method was not
+            built for the material: what a learner is paid for, so that it cannot win by going where nothing is known.
     """
     if value is None:
         return math.log(UNKNOWN)
