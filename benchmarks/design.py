@@ -59,6 +59,8 @@ def one(folder: Path, name: str, seed: int, budget: int, workers: int) -> dict[s
         "seconds": time.monotonic() - start,
         "best": [row.outcome.candidate.formula for row in new[:12]],
     }
+    found = [row.outcome.candidate.structure.as_dict() for row in new]
+    (folder / f"{name}-{seed}.hits.json").write_text(json.dumps(found))
     kept.write_text(json.dumps(figures, indent=1))
     return figures
 

@@ -8,7 +8,7 @@ from ionsmith.core.protocols import Objective
 from ionsmith.core.records import Candidate, Outcome, Status
 
 
-def fitness(outcome: Outcome, objective: Objective | None) -> float:
+def fitness(outcome: Outcome, objective: Objective | None, *, caution: float = 0.0) -> float:
     """Return how good a proposal turned out, from 0 to 1.
 
     The objective's score of what is known; zero for what failed, for what the objective does not admit or was
@@ -17,11 +17,12 @@ def fitness(outcome: Outcome, objective: Objective | None) -> float:
     Args:
         outcome: of a proposal, merged over all stages.
         objective: the judge; None knows no good.
+        caution: number of spreads by which every value is counted worse than it is.
     """
     nothing_known = outcome.status is Status.REJECTED and not outcome.values
     if objective is None or outcome.status is Status.FAILED or nothing_known or objective.admit(outcome.candidate):
         return 0.0
-    return objective.score(outcome) or 0.0
+    return objective.score(outcome, caution=caution) or 0.0
 
 
 def proposal_key(candidate: Candidate, proposed: Container[str]) -> str | None:

@@ -11,6 +11,7 @@ from ionsmith.core.errors import InputError, PhysicsError
 from ionsmith.core.protocols import Objective, Rng
 from ionsmith.core.records import Kind, Outcome, Status
 from ionsmith.core.registry import register
+from ionsmith.generate.feedback import fitness, proposal_key
 from ionsmith.generate.novelty import known_as
 from ionsmith.generate.wyckoff_network import WyckoffNetwork
 from ionsmith.generate.wyckoff_policy import Lesson, Policy, PolicySettings
@@ -138,10 +139,9 @@ class WyckoffLearner:
         """
         lessons = []
         for outcome in outcomes:
-            keys = (outcome.candidate.key, *outcome.candidate.parents)
-            draft = next((self._waiting[key] for key in keys if key in self._waiting), None)
-            if draft is not None:
-                lessons.append(_lesson(draft, self._reward(outcome)))
+            key = proposal_key(outcome.candidate, self._waiting)
+            if key is not None:
+                lessons.append(_lesson(self._waiting[key], self._reward(outcome)))
         self._waiting = {}
         memory = self._memory.best
         self._learner().learn([*lessons, *memory], rng)
@@ -165,10 +165,9 @@ class WyckoffLearner:
 
     def _reward(self, outcome: Outcome) -> float:
         candidate = outcome.candidate
-        nothing = candidate.kind is not Kind.CRYSTAL or not outcome.values
-        if self._objective is None or nothing or self._objective.admit(candidate):
+        if candidate.kind is not Kind.CRYSTAL or not outcome.values:
             return 0.0
-        worth = self._objective.score(outcome, caution=self._rewards.caution) or 0.0
+        worth = fitness(outcome, self._objective, caution=self._rewards.caution)
         if outcome.status is not Status.OK:
             return worth * self._rewards.refused
         if known_as(candidate) is not None:

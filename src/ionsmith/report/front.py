@@ -99,7 +99,8 @@ def front_figure(front: Front, x: str, y: str) -> Figure:
         group = group if kind == "front" else group[:MOST_OTHERS]
         if group:
             across, up = ([row.outcome.values[name] for row, _ in group] for name in (x, y))
-            texts = [hover(row, tuple(front.targets)) for row, _ in group]
+            names = tuple(front.targets) if kind == "front" else (x, y)
+            texts = [hover(row, names) for row, _ in group]
             figure.add_trace(points(group, across, up, texts=texts, look=look, bars=False))
     _best_line(figure, front, x, y)
     dress(figure)

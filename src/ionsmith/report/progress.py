@@ -107,9 +107,16 @@ def learning_curves(result: RunResult) -> Figure | None:
         where = {"xref": "x2 domain", "yref": "y2 domain", "x": 0.5, "y": 0.5}
         figure.add_annotation(text="no proposal meets every target", showarrow=False, **where)
     figure.update_xaxes(title_text="Proposal", row=2, col=1)
-    for edge in round_edges(result):
-        figure.add_vline(x=edge + 0.5, line={"color": GREY, "width": 1, "dash": "dot"}, layer="below")
+    # all at once: plotly looks at the whole figure again for each line that it adds
+    figure.update_layout(shapes=[_edge(edge, axis) for edge in round_edges(result) for axis in ("y", "y2")])
     return figure
+
+
+def _edge(after: int, axis: str) -> dict[str, Any]:
+    ends = {"type": "line", "x0": after + 0.5, "x1": after + 0.5, "y0": 0, "y1": 1}
+    across = "x" if axis == "y" else "x2"
+    line = {"color": GREY, "width": 1, "dash": "dot"}
+    return {**ends, "xref": across, "yref": f"{axis} domain", "layer": "below", "line": line}
 
 
 def _scores(figure: Figure, pairs: Sequence[tuple[Row, str]]) -> None:
