@@ -158,11 +158,16 @@ def test_caution_counts_a_value_worse_than_it_is_and_more_so_where_nothing_is_kn
     low = Target("band_gap", low=3.0)
     value = Value(3.5, 0.5, "m", in_domain=True)
     outside = replace(value, in_domain=False)
-    plain, careful = log_probability(low, value), log_probability(low, value, caution=1.0)
-    assert log_probability(low, replace(value, mean=3.0)) == pytest.approx(careful)
-    assert log_probability(low, replace(value, mean=2.5)) == pytest.approx(log_probability(low, outside, caution=1.0))
-    assert careful < plain == log_probability(low, outside)
-    high = Target("band_gap", high=3.0)
-    assert log_probability(high, value, caution=1.0) < log_probability(high, value)
-    both = Target("band_gap", low=3.0, high=4.0)
-    assert log_probability(both, value, caution=1.0) < log_probability(both, value)
+    careful = log_probability(low, value, caution=1.0)
+    assert careful == pytest.approx(math.log(0.5)), "one spread below the mean lies on the limit"
+    assert log_probability(low, outside, caution=1.0) == pytest.approx(norm.logcdf(-0.5 / 0.6))
+    assert log_probability(low, value) == log_probability(low, outside) > careful
+
+
+def test_caution_does_not_pay_for_being_vague():
+    high = Target("activation_energy", high=0.3)
+    sure, vague = Value(0.5, 0.05, "m"), Value(0.5, 0.5, "m")
+    assert log_probability(high, vague) > log_probability(high, sure)
+    assert log_probability(high, vague, caution=0.5) < log_probability(high, sure, caution=0.5)
+    both = Target("activation_energy", low=0.1, high=0.3)
+    assert log_probability(both, Value(0.2, 0.05, "m"), caution=1.0) < log_probability(both, Value(0.2, 0.05, "m"))

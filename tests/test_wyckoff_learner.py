@@ -156,7 +156,9 @@ def test_what_a_crowded_family_or_a_refused_crystal_earns(network):
     assert 0.45 < known < 0.55, "lithium iodide is known: half"
     assert learner._reward(replace(new, status=Status.REJECTED, note="why")) < 0.3
     assert learner._reward(replace(new, values={})) == 0.0
-    strange = replace(new, candidate=antifluorite("Li", "Xe", a=6.0))
+    alloy = replace(new, candidate=antifluorite("Li", "Xe", a=6.0))
+    assert learner._reward(alloy) < 0.15, "no charges balance"
+    strange = replace(new, candidate=rock_salt("Li", "At", a=6.5))
     earned = [learner._reward(strange) for _ in range(6)]
     assert earned[0] > 0.9
     assert earned[-1] < 0.2 * earned[0]

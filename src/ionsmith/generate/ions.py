@@ -54,7 +54,7 @@ def ionic_crystals(candidates: Iterable[Candidate], *, mobile: str) -> tuple[Ion
         mobile: symbol of the ion that moves.
     """
     ordered = (found for candidate in candidates if (found := _ordered(candidate, mobile)) is not None)
-    usable = (IonicCrystal(candidate, _charges(candidate)) for candidate in ordered)
+    usable = (IonicCrystal(candidate, whole_charges(candidate)) for candidate in ordered)
     return tuple(crystal for crystal in usable if crystal.charges)
 
 
@@ -198,9 +198,16 @@ def _ordered(candidate: Candidate, mobile: str) -> Candidate | None:
     return ordered if len(ordered.structure) <= _LARGEST else None
 
 
-def _charges(candidate: Candidate) -> dict[str, int]:
-    """Return whole charges per element; empty where they do not balance."""
-    composition = candidate.structure.composition.element_composition
+def whole_charges(candidate: Candidate) -> dict[str, int]:
+    """Return whole charges per element, e; empty where no whole ones balance, as in alloys and mixed valences.
+
+    Args:
+        candidate: a crystal or composition.
+
+    Raises:
+        InputError: the candidate has no composition.
+    """
+    composition = candidate.composition.element_composition
     found = {label: float(charge) for label, charge in guess_charges(composition).states.items()}
     balanced = abs(sum(charge * composition[label] for label, charge in found.items())) < 1e-6
     whole = all(charge and charge == round(charge) for charge in found.values())

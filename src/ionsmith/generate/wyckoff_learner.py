@@ -12,6 +12,7 @@ from ionsmith.core.protocols import Objective, Rng
 from ionsmith.core.records import Kind, Outcome, Status
 from ionsmith.core.registry import register
 from ionsmith.generate.feedback import fitness, proposal_key
+from ionsmith.generate.ions import whole_charges
 from ionsmith.generate.novelty import known_as
 from ionsmith.generate.wyckoff_network import WyckoffNetwork
 from ionsmith.generate.wyckoff_policy import Lesson, Policy, PolicySettings
@@ -31,6 +32,7 @@ class RewardSettings:
         caution: spreads by which every value is counted worse than it is.
         refused: factor for what a stage rejected.
         known: factor for a compound that is known already.
+        unbalanced: factor for a compound without whole charges that balance, hardly an insulator.
         family: good members of one chemical system after which further ones earn less.
         good: worth from which a member counts as good.
         remembered: best crystals that are read again with every batch.
@@ -39,6 +41,7 @@ class RewardSettings:
     caution: float = 0.5
     refused: float = 0.25
     known: float = 0.5
+    unbalanced: float = 0.1
     family: int = 6
     good: float = 0.2
     remembered: int = 32
@@ -168,6 +171,8 @@ class WyckoffLearner:
         if candidate.kind is not Kind.CRYSTAL or not outcome.values:
             return 0.0
         worth = fitness(outcome, self._objective, caution=self._rewards.caution)
+        if not whole_charges(candidate):
+            worth *= self._rewards.unbalanced
         if outcome.status is not Status.OK:
             return worth * self._rewards.refused
         if known_as(candidate) is not None:

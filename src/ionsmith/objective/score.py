@@ -12,6 +12,7 @@ from ionsmith.core.quantities import QUANTITIES
 from ionsmith.core.records import Candidate, Kind, Outcome, Value
 from ionsmith.objective.spec import Spec, Target
 
+_DOUBT = 3.0  # tolerances; what is left of a spread once it has been counted against the value
 UNKNOWN = 0.5
 """Probability given to a target whose quantity has not been computed yet: neither praise nor blame."""
 
@@ -25,12 +26,14 @@ def log_probability(target: Target, value: Value | None, *, caution: float = 0.0
     Args:
         target: wanted range.
         value: what is known; None gives log ``UNKNOWN``.
-        caution: number of spreads by which the limits are first moved inward, twice as many where the method was not
-            built for the material: what a learner is paid for, so that it cannot win by going where nothing is known.
+        caution: number of spreads by which the value is counted worse than it is, twice as many where the method was
+            not built for the material; what doubt is left is then a few tolerances, the same for every value. It is
+            what a learner is paid for, so that it gains neither by going where nothing is known nor by being vague.
     """
     if value is None:
         return math.log(UNKNOWN)
-    spread = math.hypot(value.std, QUANTITIES[target.quantity].tolerance)
+    tolerance = QUANTITIES[target.quantity].tolerance
+    spread = _DOUBT * tolerance if caution else math.hypot(value.std, tolerance)
     shift = caution * value.std * (2.0 if value.in_domain is False else 1.0)
     below = -math.inf if target.low is None else (target.low - value.mean + shift) / spread
     above = math.inf if target.high is None else (target.high - value.mean - shift) / spread
