@@ -117,7 +117,7 @@ def test_design_proposes_judges_and_marks_what_is_known(tmp_path, monkeypatch, c
     runs = []
     for folder in ("one", "two"):
         words = ["ionsmith", "design", "--spec", str(spec), "--out", str(tmp_path / folder), "--seed", "3", "--json"]
-        monkeypatch.setattr("sys.argv", words)
+        monkeypatch.setattr("sys.argv", [*words, "--generator", "substitution"])
         main()
         runs.append(json.loads(capsys.readouterr().out))
     assert runs[0] == runs[1], "repeatable by seed"

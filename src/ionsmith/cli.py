@@ -86,7 +86,13 @@ def design(
     spec: SpecFile = None,
     out: Out = None,
     budget: Annotated[int | None, typer.Option(min=1, help="Proposals; the Spec's, or 1500.")] = None,
-    generator: Annotated[str, typer.Option(help="Where proposals come from, by registered name.")] = "substitution",
+    generator: Annotated[
+        str,
+        typer.Option(help="Where proposals come from: wyckoff (learns), prior, substitution, genetic, bayesian."),
+    ] = "wyckoff",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the generator.")
+    ] = None,
     workers: Workers = 1,
     scheduler: Scheduler = "",
     resume: Resume = False,
@@ -98,7 +104,8 @@ def design(
 
     wanted = recipes.design_spec(None if spec is None else _spec(spec), budget)
     options = {**_where(out, workers, scheduler, resume), "seed": seed}
-    _deliver(lambda o: recipes.design(wanted, o, generator=generator), options, as_json=as_json)
+    chosen = _settings(settings or [])
+    _deliver(lambda o: recipes.design(wanted, o, generator=generator, settings=chosen), options, as_json=as_json)
 
 
 @app.command()

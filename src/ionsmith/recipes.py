@@ -140,7 +140,9 @@ def simulate(
     return _run("simulate", Pool(_readings(inputs, options)), options, ladder=ladder)
 
 
-def design(spec: Spec, options: RunOptions, *, generator: str = GENERATOR) -> RunResult:
+def design(
+    spec: Spec, options: RunOptions, *, generator: str = GENERATOR, settings: Mapping[str, Any] | None = None
+) -> RunResult:
     """Invent materials for the Spec: propose, predict, select, climb the ladder, learn, rank.
 
     Rows of compounds that are known already say so (``rediscovery``) and never count as new.
@@ -149,14 +151,16 @@ def design(spec: Spec, options: RunOptions, *, generator: str = GENERATOR) -> Ru
         spec: targets, chemistry and budget; its rounds divide the budget.
         options: how and where.
         generator: registry name.
+        settings: of the generator, by name.
 
     Raises:
-        InputError: an unknown generator, or run folder, scheduler or a rung's name are not what they must be.
+        InputError: an unknown generator or setting, or run folder, scheduler or a rung's name are not what they
+            must be.
     """
     limits = Limits(spec.budget.candidates, spec.budget.simulations, spec.budget.rounds)
     ladder = [make_simulator(name, spec=spec, scratch=_scratch(options)) for name in spec.ladder.rungs]
     models = _models_before(ladder)
-    source = make_generator(generator, spec=spec)
+    source = make_generator(generator, spec=spec, settings=settings)
     return _run("design", source, options, models=models, ladder=ladder, limits=limits, spec=spec)
 
 
@@ -186,22 +190,23 @@ def design_spec(spec: Spec | None, candidates: int | None) -> Spec:
     return wanted if candidates is None else replace(wanted, budget=replace(wanted.budget, candidates=candidates))
 
 
-def make_generator(name: str, *, spec: Spec) -> Generator:
+def make_generator(name: str, *, spec: Spec, settings: Mapping[str, Any] | None = None) -> Generator:
     """Build a registered generator with the Spec's chemistry, its objective and the library, where it takes them.
 
     Args:
         name: registry name.
         spec: gives the mobile ion, the excluded elements and the objective by which a generator learns.
+        settings: further settings by name; these win.
 
     Raises:
-        InputError: an unknown generator.
+        InputError: an unknown generator or setting, or a setting of the wrong type.
     """
     cls = lookup("generator", name)
     shared = {"mobile": spec.mobile_ion, "exclude": spec.exclude, "objective": SpecObjective(spec)}
     given: dict[str, Any] = {k: v for k, v in shared.items() if k in accepted_settings(cls)}
     if "prototypes" in accepted_settings(cls):
         given["prototypes"] = tuple(load_library())
-    source: Generator = cls(**given)
+    source: Generator = cls(**{**given, **checked_settings(cls, settings or {}, where=name)})
     return source
 
 
