@@ -35,9 +35,12 @@ from ionsmith.report import write_report
 GENERATOR = "wyckoff"
 """Where design gets its proposals unless told otherwise."""
 
-DESIGN_BUDGET = Budget(candidates=1500, simulations=1500, rounds=25)
+DESIGN_ROUND = 60
+"""Proposals between two lessons of a generator, where the Spec does not divide its budget."""
+
+DESIGN_BUDGET = Budget(candidates=1500, simulations=1500)
 """What a design run may do where no Spec says: every proposal that is not hopeless is simulated, so that the
-generator learns from physics; a round is small, so that it learns often."""
+generator learns from physics."""
 
 DESIGN_LADDER = Ladder(rungs=("relax", "hull", "bvse", "synthesis"))
 """Relaxation comes first: the geometry of a proposal is a guess."""
@@ -187,7 +190,10 @@ def design_spec(spec: Spec | None, candidates: int | None) -> Spec:
     """
     default = Spec(budget=DESIGN_BUDGET, ladder=DESIGN_LADDER, settings=DESIGN_SETTINGS)
     wanted = default if spec is None else spec
-    return wanted if candidates is None else replace(wanted, budget=replace(wanted.budget, candidates=candidates))
+    budget = wanted.budget if candidates is None else replace(wanted.budget, candidates=candidates)
+    if budget.rounds == 1:
+        budget = replace(budget, rounds=max(1, budget.candidates // DESIGN_ROUND))
+    return replace(wanted, budget=budget)
 
 
 def make_generator(name: str, *, spec: Spec, settings: Mapping[str, Any] | None = None) -> Generator:
