@@ -32,9 +32,7 @@ def one(folder: Path, name: str, seed: int, budget: int, workers: int) -> dict[s
     if kept.exists():
         return dict(json.loads(kept.read_text()))
     spec = recipes.design_spec(None, budget)
-    spec = replace(
-        spec, budget=replace(spec.budget, candidates=budget, simulations=budget, rounds=max(1, budget // 60))
-    )
+    spec = replace(spec, budget=replace(spec.budget, simulations=budget))
     options = recipes.RunOptions(out=folder / f"{name}-{seed}", seed=seed, workers=workers, resume=True)
     start = time.monotonic()
     result = recipes.design(spec, options, generator=name)

@@ -11,7 +11,7 @@ from ionsmith.core.errors import InputError
 from ionsmith.core.records import Status
 from ionsmith.core.registry import lookup, registered
 from ionsmith.generate.wyckoff_prior import load_prior
-from ionsmith.objective.spec import Spec
+from ionsmith.objective.spec import Spec, parse_spec
 
 
 def design(monkeypatch, capsys, *words):
@@ -58,7 +58,10 @@ def test_what_a_design_run_does_without_a_spec():
     assert spec.ladder.rungs[0] == "relax", "the geometry of a proposal is a guess"
     assert set(spec.ladder.rungs) <= set(registered("simulator"))
     assert lookup("generator", recipes.GENERATOR)
-    assert recipes.design_spec(None, 60).budget.candidates == 60
+    assert spec.budget.rounds == 25
+    small = recipes.design_spec(None, 130).budget
+    assert (small.candidates, small.rounds) == (130, 2)
+    assert recipes.design_spec(parse_spec({"budget": {"rounds": 3}}), None).budget.rounds == 3, "the user divides"
     assert recipes.design_spec(Spec(), None).ladder.rungs == Spec().ladder.rungs, "the user's ladder stays"
 
 
