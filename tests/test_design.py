@@ -58,6 +58,9 @@ def test_what_a_design_run_does_without_a_spec():
     assert spec.ladder.rungs[0] == "relax", "the geometry of a proposal is a guess"
     assert set(spec.ladder.rungs) <= set(registered("simulator"))
     assert lookup("generator", recipes.GENERATOR)
+    assert spec.settings["relax"]["max_volume_change"] > 0.3, "a guessed cell may be far off"
+    own = parse_spec({"settings": {"relax": {"max_steps": 7}}, "ladder": {"rungs": ["relax"]}})
+    assert recipes.design_spec(own, None).settings == {"relax": {"max_steps": 7}}, "the user's settings win"
     assert spec.budget.rounds == 25
     small = recipes.design_spec(None, 130).budget
     assert (small.candidates, small.rounds) == (130, 2)

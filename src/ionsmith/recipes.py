@@ -46,7 +46,7 @@ DESIGN_LADDER = Ladder(rungs=("relax", "hull", "bvse", "synthesis"))
 """Relaxation comes first: the geometry of a proposal is a guess."""
 
 DESIGN_SETTINGS = {"relax": {"max_steps": 60, "max_volume_change": 0.6}}
-"""A guessed cell may be far off, and a crystal that takes long to settle is seldom a good one."""
+"""Of rungs, where the Spec sets none: a guessed cell may be far off, and what settles slowly is seldom good."""
 
 MODELS = (
     "conductivity",
@@ -188,12 +188,13 @@ def design_spec(spec: Spec | None, candidates: int | None) -> Spec:
         spec: the user's; None takes the default targets with budget and ladder for design.
         candidates: number of proposals where it differs from the Spec's.
     """
-    default = Spec(budget=DESIGN_BUDGET, ladder=DESIGN_LADDER, settings=DESIGN_SETTINGS)
+    default = Spec(budget=DESIGN_BUDGET, ladder=DESIGN_LADDER)
     wanted = default if spec is None else spec
     budget = wanted.budget if candidates is None else replace(wanted.budget, candidates=candidates)
     if budget.rounds == 1:
         budget = replace(budget, rounds=max(1, budget.candidates // DESIGN_ROUND))
-    return replace(wanted, budget=budget)
+    rungs = {name: DESIGN_SETTINGS[name] for name in wanted.ladder.rungs if name in DESIGN_SETTINGS}
+    return replace(wanted, budget=budget, settings={**rungs, **wanted.settings})
 
 
 def make_generator(name: str, *, spec: Spec, settings: Mapping[str, Any] | None = None) -> Generator:
