@@ -21,6 +21,7 @@ from ionsmith.generate.wyckoff_writer import Conditions
 from ionsmith.represent.wyckoff_settings import alternatives
 from ionsmith.represent.wyckoff_tokens import decode, encode
 
+_CROWDED = 0.1  # what the best crystal of the most crowded family still earns
 _REDRAWS = 3  # draws per proposal before one that was made before is handed out again
 
 
@@ -128,9 +129,10 @@ class WyckoffLearner:
         for _ in range(_REDRAWS):
             fresh = draw(self._learner().network, [wanted] * (n - len(drafts)), rng, name=self.name)
             drafts += [each for each in fresh if self._new(each)]
-        while len(drafts) < n:
-            drafts.append(_again(draw(self._learner().network, [wanted], rng, name=self.name)[0]))
+        # a repeat is refused but teaches nothing: it is no worse a crystal than it was
         self._waiting = {each.outcome.candidate.key: each for each in drafts}
+        repeats = draw(self._learner().network, [wanted] * (n - len(drafts)), rng, name=self.name)
+        drafts += [_again(each) for each in repeats]
         return tuple(each.outcome for each in drafts)
 
     def tell(self, outcomes: Sequence[Outcome], rng: Rng) -> None:
@@ -180,7 +182,7 @@ class WyckoffLearner:
         family = str(candidate.composition.chemical_system)
         self._memory.families[family] += worth >= self._rewards.good
         crowd = self._memory.families[family] / self._rewards.family
-        return worth / max(1.0, crowd) ** 2
+        return worth * max(_CROWDED, min(1.0, crowd**-2)) if crowd else worth
 
 
 def _again(draft: Draft) -> Draft:

@@ -35,8 +35,8 @@ class PolicySettings:
         clip: largest norm of the gradient.
     """
 
-    power: float = 10.0
-    floor: float = 0.01
+    power: float = 3.0
+    floor: float = 1e-4
     rate: float = 5e-4
     steps: int = 3
     clip: float = 1.0
