@@ -53,7 +53,7 @@ class Wish:
     def feasible(self, outcome):
         return True
 
-    def score(self, outcome):
+    def score(self, outcome, *, caution=0.0):
         return self.judge(outcome.candidate)
 
     def checks(self, outcome):
