@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import product
 from typing import Any
 
@@ -54,7 +54,7 @@ class WyckoffPosition:
         """Number of equivalent sites in the conventional cell."""
         return len(self.rotations)
 
-    @property
+    @cached_property
     def free(self) -> tuple[int, ...]:
         """Which of x, y, z may be chosen, as indices."""
         return tuple(int(axis) for axis in range(3) if np.any(self.rotations[0][:, axis] != 0.0))
