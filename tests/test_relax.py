@@ -10,10 +10,11 @@ from pymatgen.core import Lattice, Structure
 from ionsmith.core.errors import InputError, PhysicsError
 from ionsmith.core.records import Candidate, Kind, Origin, Status
 from ionsmith.core.registry import lookup
+from ionsmith.simulate.minimum import check_volume
 from ionsmith.simulate.ordered import check_apart, left_handed, ordered_crystal, primitive_crystal
 from ionsmith.simulate.potentials import forces_of, potential
 from ionsmith.simulate.quasi_newton import Settled, settle
-from ionsmith.simulate.relax import Relaxation, check_volume
+from ionsmith.simulate.relax import Relaxation
 from ionsmith.simulate.stage import check_range
 from ionsmith.testing import disordered_chloride, formula, rock_salt
 
@@ -180,7 +181,7 @@ def test_atoms_that_collapse_are_physics(monkeypatch):
     together = copper(nudge=0.03).structure.copy()
     together.translate_sites([0], [0.45, 0.45, 0.0])
     end = Settled(together.cart_coords, together.lattice.matrix, -1.0, 0.0, 0.0, 3, True)
-    monkeypatch.setattr("ionsmith.simulate.relax.settle", lambda *args, **kwargs: end)
+    monkeypatch.setattr("ionsmith.simulate.minimum.settle", lambda *args, **kwargs: end)
     found = Relaxation("emt").run(copper(nudge=0.03))
     assert found.status is Status.REJECTED
     assert "atoms overlap" in found.note

@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from pymatgen.core import Composition
 
 from ionsmith.artifacts.cards import save_artifact
 from ionsmith.core.errors import ArtifactError, InputError
-from ionsmith.core.records import Kind, Status, Value
+from ionsmith.core.records import Candidate, Kind, Origin, Outcome, Status, Value
 from ionsmith.generate.wyckoff_learner import WyckoffLearner
-from ionsmith.generate.wyckoff_network import Settings, WyckoffNetwork
+from ionsmith.generate.wyckoff_network import Sentences, Settings, WyckoffNetwork
 from ionsmith.generate.wyckoff_policy import Lesson, Policy, PolicySettings
 from ionsmith.generate.wyckoff_prior import ARTIFACT, CrystalPrior, conditions, draw, load_prior, save_prior
 from ionsmith.generate.wyckoff_training import Lesson as Reading
@@ -19,6 +20,7 @@ from ionsmith.generate.wyckoff_writer import Conditions
 from ionsmith.learn.trainer import Training
 from ionsmith.objective.score import SpecObjective
 from ionsmith.objective.spec import parse_spec
+from ionsmith.represent.wyckoff_tokens import Request
 from ionsmith.testing import antifluorite, rock_salt
 
 SMALL = Settings(width=32, layers=2, heads=4, dropout=0.0)
@@ -156,12 +158,45 @@ def test_what_a_crowded_family_or_a_refused_crystal_earns(network):
     assert 0.45 < known < 0.55, "lithium iodide is known: half"
     assert learner._reward(replace(new, status=Status.REJECTED, note="why")) < 0.3
     assert learner._reward(replace(new, values={})) == 0.0
-    alloy = replace(new, candidate=antifluorite("Li", "Xe", a=6.0))
-    assert learner._reward(alloy) < 0.15, "no charges balance"
     strange = replace(new, candidate=rock_salt("Li", "At", a=6.5))
     earned = [learner._reward(strange) for _ in range(6)]
     assert earned[0] > 0.9
     assert earned[-1] < 0.2 * earned[0]
+
+
+def test_what_cannot_balance_is_not_handed_out_but_teaches(network, monkeypatch):
+    monkeypatch.setattr(
+        "ionsmith.generate.wyckoff_learner.whole_charges", lambda c: c.composition.reduced_formula != "LiF"
+    )
+    learner = WyckoffLearner(network=network, objective=OBJECTIVE)
+    learner._new = lambda draft: True
+    asked = learner.ask(40, np.random.default_rng(0))
+    good = {each.candidate.formula for each in asked if each.status is Status.OK}
+    assert good
+    assert "LiF" not in good
+    assert learner._unbalanced
+    assert all(lesson.reward == 0.0 for lesson in learner._unbalanced)
+    anything = WyckoffLearner(network=network, objective=OBJECTIVE, balanced=False)
+    anything._new = lambda draft: True
+    assert "LiF" in {each.candidate.formula for each in anything.ask(40, np.random.default_rng(0))}
+
+
+def test_known_materials_that_it_is_fitted_to_draw_it_to_them(network):
+    good, poor = (
+        Outcome(crystal, {"band_gap": Value(gap, 0.1, "measured")})
+        for crystal, gap in ((rock_salt("Li", "Br", a=5.5), 5.0), (rock_salt("Li", "F", a=4.0), 0.0))
+    )
+    learner = WyckoffLearner(network=network, objective=OBJECTIVE, rate=3e-3, steps=8)
+    formula = Outcome(Candidate(Kind.COMPOSITION, Composition("LiI"), Origin("toy")), good.values)
+    assert learner.fit([good, poor, formula], np.random.default_rng(0)) is learner
+    assert [len(lesson.variants) for lesson in learner._memory.best] == [2, 2], "a formula has no sentence"
+
+    def chance(crystal):
+        words = [[*Request(("Li",)).words(), *Reading.of(crystal.candidate).words]]
+        return [float(n.log_likelihood(Sentences.of(words)).sum()) for n in (learner._policy.network, network)]
+
+    (better, was), (worse, had) = chance(good), chance(poor)
+    assert better - was > worse - had
 
 
 def test_equal_streams_give_equal_runs(network):

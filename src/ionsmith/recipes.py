@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import ionsmith.data
 from ionsmith import __version__
 from ionsmith.campaign.executors import make_executor
@@ -23,7 +25,7 @@ from ionsmith.core.registry import lookup
 from ionsmith.core.results import LEDGER_FILE, Row, RunResult
 from ionsmith.core.settings import accepted_settings, checked_settings
 from ionsmith.data.files import DataCard, cards
-from ionsmith.data.library import load_library
+from ionsmith.data.library import load_library, measured_library
 from ionsmith.generate.novelty import known_as
 from ionsmith.generate.pool import Pool
 from ionsmith.io.read import ReadLimits, read_inputs
@@ -144,7 +146,12 @@ def simulate(
 
 
 def design(
-    spec: Spec, options: RunOptions, *, generator: str = GENERATOR, settings: Mapping[str, Any] | None = None
+    spec: Spec,
+    options: RunOptions,
+    *,
+    generator: str = GENERATOR,
+    settings: Mapping[str, Any] | None = None,
+    known: Sequence[Outcome] | None = None,
 ) -> RunResult:
     """Invent materials for the Spec: propose, predict, select, climb the ladder, learn, rank.
 
@@ -155,6 +162,7 @@ def design(
         options: how and where.
         generator: registry name.
         settings: of the generator, by name.
+        known: measured materials that the generator is fitted to first; None takes those of the built-in library.
 
     Raises:
         InputError: an unknown generator or setting, or run folder, scheduler or a rung's name are not what they
@@ -164,6 +172,7 @@ def design(
     ladder = [make_simulator(name, spec=spec, scratch=_scratch(options)) for name in spec.ladder.rungs]
     models = _models_before(ladder)
     source = make_generator(generator, spec=spec, settings=settings)
+    source.fit(measured_library() if known is None else known, np.random.default_rng(options.seed))
     return _run("design", source, options, models=models, ladder=ladder, limits=limits, spec=spec)
 
 

@@ -14,9 +14,10 @@ from typing import Any
 
 from ionsmith.core.errors import DataError, InputError
 from ionsmith.core.quantities import quantity
-from ionsmith.core.records import Bound, Candidate, Kind, Origin
+from ionsmith.core.records import Bound, Candidate, Kind, Origin, Outcome, Value
 from ionsmith.data.library_crystal import Crystal, read_crystal
 from ionsmith.data.library_table import Table
+from ionsmith.data.obelix import REPEAT_SPREAD
 
 LIBRARY_FILE = Path(__file__).with_name("library.toml")
 """The facts, readable by people; its head explains every field."""
@@ -138,6 +139,22 @@ def load_library() -> tuple[Candidate, ...]:
         DataError: the file is unreadable or an entry is malformed; the message names entry and field.
     """
     return _built_in()
+
+
+def measured_library() -> tuple[Outcome, ...]:
+    """Return the library's materials of known conductivity, log10 S/cm, with what was measured as their values.
+
+    Raises:
+        DataError: the file is unreadable or an entry is malformed.
+    """
+    known = ((c, e.conductivity) for c, e in zip(_built_in(), _entries(), strict=True) if e.conductivity is not None)
+    return tuple(
+        Outcome(
+            candidate,
+            {"log10_conductivity": Value(math.log10(m.value), REPEAT_SPREAD, "measured", bound=m.bound)},
+        )
+        for candidate, m in known
+    )
 
 
 def library_entries() -> tuple[LibraryEntry, ...]:

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from ionsmith.core.errors import InputError, PhysicsError
 from ionsmith.core.protocols import Objective, Rng
-from ionsmith.core.records import Kind, Outcome, Status
+from ionsmith.core.records import Candidate, Kind, Outcome, Status
 from ionsmith.core.registry import register
 from ionsmith.generate.feedback import fitness, proposal_key
 from ionsmith.generate.ions import whole_charges
@@ -18,11 +18,13 @@ from ionsmith.generate.wyckoff_network import WyckoffNetwork
 from ionsmith.generate.wyckoff_policy import Lesson, Policy, PolicySettings
 from ionsmith.generate.wyckoff_prior import Draft, conditions, draw, load_prior
 from ionsmith.generate.wyckoff_writer import Conditions
+from ionsmith.io.ordering import order_candidate
+from ionsmith.represent.wyckoff import WyckoffCrystal, describe
 from ionsmith.represent.wyckoff_settings import alternatives
-from ionsmith.represent.wyckoff_tokens import decode, encode
+from ionsmith.represent.wyckoff_tokens import LARGEST, decode, encode
 
 _CROWDED = 0.1  # what the best crystal of the most crowded family still earns
-_REDRAWS = 3  # draws per proposal before one that was made before is handed out again
+_REDRAWS = 3  # draws per proposal before one that is not wanted is handed out as a rejection
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,6 @@ class RewardSettings:
         caution: spreads by which every value is counted worse than it is.
         refused: factor for what a stage rejected.
         known: factor for a compound that is known already.
-        unbalanced: factor for a compound without whole charges that balance, hardly an insulator.
         family: good members of one chemical system after which further ones earn less.
         good: worth from which a member counts as good.
         remembered: best crystals that are read again with every batch.
@@ -42,7 +43,6 @@ class RewardSettings:
     caution: float = 0.5
     refused: float = 0.25
     known: float = 0.5
-    unbalanced: float = 0.1
     family: int = 6
     good: float = 0.2
     remembered: int = 32
@@ -63,7 +63,11 @@ class WyckoffLearner:
 
     Every proposal earns its cautious score (:meth:`ionsmith.core.protocols.Objective.score`), less if a stage
     refused it or the compound is known, and less the more rewarded members its chemical system has already. The best
-    are read again with each batch, each time in another setting of their space group.
+    are read again with each batch, each time in another setting of their space group. Known materials that it is
+    fitted to stand among them from the start, so that it begins where conductors were found.
+
+    What needs no judge is not handed to one: crystals that were proposed before, and compounds whose charges cannot
+    balance, which are hardly insulators. These are drawn again, and teach the policy that they are worth nothing.
 
     Args:
         mobile: symbol that has to occur.
@@ -75,6 +79,7 @@ class WyckoffLearner:
         caution: see :class:`RewardSettings`.
         family: see :class:`RewardSettings`.
         largest: most atoms of the primitive cell; large ones cost most of the time of a run.
+        balanced: whether only compounds are proposed for which whole charges balance.
         network: another prior than the shipped one.
 
     Raises:
@@ -95,6 +100,7 @@ class WyckoffLearner:
         caution: float = RewardSettings.caution,
         family: int = RewardSettings.family,
         largest: int = 48,
+        balanced: bool = True,
         network: WyckoffNetwork | None = None,
     ) -> None:
         if not (power > 0.0 and rate > 0.0 and steps > 0 and family > 0):
@@ -106,18 +112,28 @@ class WyckoffLearner:
         self._rewards = RewardSettings(caution=caution, family=family)
         self._learning = PolicySettings(power=power, rate=rate, steps=steps)
         self._network, self._policy = network, None if network is None else Policy(network, self._learning)
+        self._balanced = balanced
         self._memory = _Memory()
+        self._unbalanced: list[Lesson] = []
         self._waiting: dict[str, Draft] = {}
 
     def fit(self, outcomes: Sequence[Outcome], rng: Rng) -> Self:
-        """Return itself: the prior is shipped; what it hears comes through ``tell``."""
+        """Learn from known crystals as if they had been proposed; what no sentence describes is passed over.
+
+        Args:
+            outcomes: of known materials; their values may be measured.
+            rng: random stream.
+        """
+        request = self._conditions.request().words()
+        known = [(outcome, _sentences(outcome.candidate, request)) for outcome in outcomes]
+        self._study([Lesson(read, self._worth(outcome)) for outcome, read in known if read], rng)
         return self
 
     def ask(self, n: int, rng: Rng, condition: Any = None) -> Sequence[Outcome]:
         """Return n proposals; sentences that are no crystal are among them as rejections.
 
-        A crystal of a formula and space group that was proposed before is drawn again, three times on average;
-        what then still repeats is handed out as a rejection.
+        What was proposed before, and what cannot balance, is drawn again, a few times on average; what then still
+        repeats is handed out as a rejection.
 
         Args:
             n: number of proposals.
@@ -126,13 +142,14 @@ class WyckoffLearner:
         """
         wanted = condition if isinstance(condition, Conditions) else self._conditions
         drafts: list[Draft] = []
+        self._unbalanced = []
         for _ in range(_REDRAWS):
             fresh = draw(self._learner().network, [wanted] * (n - len(drafts)), rng, name=self.name)
-            drafts += [each for each in fresh if self._new(each)]
+            drafts += [each for each in self._sound(fresh) if self._new(each)]
         # a repeat is refused but teaches nothing: it is no worse a crystal than it was
         self._waiting = {each.outcome.candidate.key: each for each in drafts}
-        repeats = draw(self._learner().network, [wanted] * (n - len(drafts)), rng, name=self.name)
-        drafts += [_again(each) for each in repeats]
+        spare = draw(self._learner().network, [wanted] * (n - len(drafts)), rng, name=self.name)
+        drafts += [_spare(each) for each in spare]
         return tuple(each.outcome for each in drafts)
 
     def tell(self, outcomes: Sequence[Outcome], rng: Rng) -> None:
@@ -147,7 +164,12 @@ class WyckoffLearner:
             key = proposal_key(outcome.candidate, self._waiting)
             if key is not None:
                 lessons.append(_lesson(self._waiting[key], self._reward(outcome)))
-        self._waiting = {}
+        idle = self._unbalanced[: len(lessons)]
+        self._waiting, self._unbalanced = {}, []
+        self._study([*lessons, *idle], rng)
+
+    def _study(self, lessons: Sequence[Lesson], rng: Rng) -> None:
+        """Learn from new lessons and the best of the old ones, and remember the best of both."""
         memory = self._memory.best
         self._learner().learn([*lessons, *memory], rng)
         ranked = sorted((*lessons, *memory), key=lambda lesson: -lesson.reward)
@@ -157,6 +179,12 @@ class WyckoffLearner:
         if self._policy is None:
             self._policy = Policy(load_prior(), self._learning)
         return self._policy
+
+    def _sound(self, drafts: Sequence[Draft]) -> list[Draft]:
+        """Return the drafts that may be handed out; those that cannot balance become lessons."""
+        found = [each for each in drafts if not self._balanced or _balances(each)]
+        self._unbalanced += [_lesson(each, 0.0) for each in drafts if self._balanced and not _balances(each)]
+        return found
 
     def _new(self, draft: Draft) -> bool:
         """Return whether a draft is new, and remember it; what is no crystal is always new."""
@@ -168,13 +196,14 @@ class WyckoffLearner:
         self._memory.proposed.add(mark)
         return new
 
+    def _worth(self, outcome: Outcome) -> float:
+        return fitness(outcome, self._objective, caution=self._rewards.caution)
+
     def _reward(self, outcome: Outcome) -> float:
         candidate = outcome.candidate
         if candidate.kind is not Kind.CRYSTAL or not outcome.values:
             return 0.0
-        worth = fitness(outcome, self._objective, caution=self._rewards.caution)
-        if not whole_charges(candidate):
-            worth *= self._rewards.unbalanced
+        worth = self._worth(outcome)
         if outcome.status is not Status.OK:
             return worth * self._rewards.refused
         if known_as(candidate) is not None:
@@ -185,20 +214,44 @@ class WyckoffLearner:
         return worth * max(_CROWDED, min(1.0, crowd**-2)) if crowd else worth
 
 
-def _again(draft: Draft) -> Draft:
+def _balances(draft: Draft) -> bool:
+    """Return whether whole charges balance; what is no crystal is no case for chemistry."""
+    candidate = draft.outcome.candidate
+    return candidate.kind is not Kind.CRYSTAL or bool(whole_charges(candidate))
+
+
+def _spare(draft: Draft) -> Draft:
+    """Return a draft beyond the last redraw as a rejection."""
     if draft.outcome.status is not Status.OK:
         return draft
-    note = f"{draft.outcome.candidate.source.locator}: proposed before"
+    note = f"{draft.outcome.candidate.source.locator}: proposed before, or without charges that balance"
     return replace(draft, outcome=replace(draft.outcome, status=Status.REJECTED, note=note))
 
 
 def _lesson(draft: Draft, reward: float) -> Lesson:
     """Return the lesson of a sentence; a crystal is read in every setting, what is none as it was written."""
     request = draft.written.conditions.request().words()
-    sentences = [tuple(draft.written.words)]
+    told: tuple[tuple[int, ...], ...] = ()
     if draft.outcome.candidate.kind is Kind.CRYSTAL and reward > 0.0:
-        try:
-            sentences = [tuple(encode(each)) for each in alternatives(decode(draft.written.words))]
-        except PhysicsError:  # a cell beyond the words: it stays as it was written
-            sentences = [tuple(draft.written.words)]
-    return Lesson(tuple((*request, *words) for words in sentences), reward)
+        told = _told(decode(draft.written.words), request)
+    return Lesson(told or ((*request, *draft.written.words),), reward)
+
+
+def _sentences(candidate: Candidate, request: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """Return the sentences of a known crystal, a disordered one as its ordered approximant; none if none fits."""
+    if candidate.kind is not Kind.CRYSTAL:
+        return ()
+    try:
+        ordered = order_candidate(candidate, max_sites=LARGEST).structure.copy()
+        ordered.remove_oxidation_states()
+        return _told(describe(ordered), request)
+    except PhysicsError:
+        return ()
+
+
+def _told(crystal: WyckoffCrystal, request: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """Return a crystal behind a request, told in each setting of its space group; none if its cell has no words."""
+    try:
+        return tuple((*request, *encode(each)) for each in alternatives(crystal))
+    except PhysicsError:
+        return ()

@@ -7,7 +7,7 @@ by construction (compare Kazeev et al., arXiv 2503.02407, and Zhu et al., arXiv 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
@@ -120,7 +120,8 @@ class CrystalPrior:
         only: symbols of which crystals may consist; empty allows all.
         atoms: number of atoms of the primitive cell that is asked for; None leaves it open.
         largest: most atoms of the primitive cell.
-        temperature: of the draw; below 1 the likely crystals gain.
+        temperature: of the draw of groups, positions and elements; below 1 the likely crystals gain.
+        geometry_temperature: of the draw of cell and coordinates.
         network: another network than the shipped one.
 
     Raises:
@@ -138,10 +139,14 @@ class CrystalPrior:
         atoms: int | None = None,
         largest: int = LARGEST,
         temperature: float = 1.0,
+        geometry_temperature: float = 1.0,
         network: WyckoffNetwork | None = None,
     ) -> None:
-        self._conditions = conditions(
-            mobile, exclude, only=only, atoms=atoms, largest=largest, temperature=temperature
+        self._conditions = replace(
+            conditions(mobile, exclude, only=only, largest=largest),
+            atoms=atoms,
+            temperature=temperature,
+            geometry_temperature=geometry_temperature,
         )
         self._network = network
 
@@ -170,9 +175,7 @@ def conditions(
     exclude: Sequence[str],
     *,
     only: Sequence[str] = (),
-    atoms: int | None = None,
     largest: int = LARGEST,
-    temperature: float = 1.0,
 ) -> Conditions:
     """Return the conditions of a search for electrolytes.
 
@@ -180,16 +183,14 @@ def conditions(
         mobile: symbol that has to occur, or empty.
         exclude: symbols that must not occur, besides :data:`UNWANTED`.
         only: symbols of which crystals may consist; empty allows all.
-        atoms: of the primitive cell, asked for.
         largest: most atoms of the primitive cell.
-        temperature: of the draw.
 
     Raises:
         InputError: conditions that no crystal can meet.
     """
     required = (mobile,) if mobile else ()
     forbidden = tuple(dict.fromkeys((*exclude, *(symbol for symbol in UNWANTED if symbol not in only))))
-    return Conditions(required, forbidden, tuple(only), atoms, largest, temperature)
+    return Conditions(required, forbidden, tuple(only), largest=largest)
 
 
 @lru_cache(maxsize=1)

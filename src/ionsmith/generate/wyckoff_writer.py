@@ -34,6 +34,7 @@ _REDRAWS = 12  # of a word that leads nowhere
 _COARSE = 0.0625  # how far a coordinate may be from a place of the grid that stands for it
 _BIN_CENTRES = np.array([coordinate(index) for index in range(BINS)])
 _SITE = 5  # words of the longest position: letter, element, three coordinates
+_GEOMETRY = frozenset({Slot.VOLUME, Slot.RATIO, Slot.ANGLE, Slot.COORDINATE})
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Conditions:
         only: symbols of which the crystal may consist; empty allows all.
         atoms: number of atoms of the primitive cell that is asked for (not enforced), or None.
         largest: most atoms of the primitive cell.
-        temperature: of the draw; below 1 the likely words gain.
+        temperature: of the draw of groups, positions and elements; below 1 the likely words gain.
+        geometry_temperature: of the draw of cell and coordinates, which chemistry leaves less free.
     """
 
     required: tuple[str, ...] = ()
@@ -55,6 +57,7 @@ class Conditions:
     atoms: int | None = None
     largest: int = LARGEST
     temperature: float = 1.0
+    geometry_temperature: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what no crystal can meet.
@@ -67,8 +70,9 @@ class Conditions:
         )
         if clash:
             raise InputError(f"conditions: {', '.join(sorted(clash))} cannot be required and left out")
-        if not self.temperature > 0.0:
-            raise InputError(f"conditions: expected a temperature above 0, got {self.temperature}")
+        coldest = min(self.temperature, self.geometry_temperature)
+        if not coldest > 0.0:
+            raise InputError(f"conditions: expected a temperature above 0, got {coldest}")
         if not 1 <= self.largest <= LARGEST:
             raise InputError(f"conditions: expected at most 1 to {LARGEST} atoms, got {self.largest}")
 
@@ -156,7 +160,7 @@ class _Draft:
         for _ in range(_REDRAWS):
             if not len(choices):
                 break
-            scores = log_likelihood[choices] / self.written.conditions.temperature
+            scores = log_likelihood[choices] / self._temperature()
             weights = np.exp(scores - scores.max())
             weights /= weights.sum()
             drawn = int(np.searchsorted(np.cumsum(weights), rng.random()).clip(0, len(choices) - 1))
@@ -168,6 +172,10 @@ class _Draft:
                 return
             choices = np.delete(choices, drawn)
         self.written.problem = f"no room where a {self.grammar.slot.name.lower()} was due"
+
+    def _temperature(self) -> float:
+        wanted = self.written.conditions
+        return wanted.geometry_temperature if self.grammar.slot in _GEOMETRY else wanted.temperature
 
     def _leads_on(self, word: int) -> bool:
         """Return whether a word leaves room for those that have to follow it."""

@@ -30,7 +30,7 @@ from ionsmith.simulate.trajectory import Trajectory
 MODEL_SPREAD = 0.3
 """Decades of conductivity that potential, cell and Haven ratio may add to the statistical spread; an assumption."""
 
-_REVISION = 1  # raise whenever the numbers change for another reason than settings or tables
+_REVISION = 2  # raise whenever the numbers change for another reason than settings or tables
 
 
 @register("simulator", "md")

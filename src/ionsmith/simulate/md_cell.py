@@ -11,7 +11,7 @@ from pymatgen.core import Lattice, Structure
 
 from ionsmith.core.errors import PhysicsError
 from ionsmith.core.records import FloatArray
-from ionsmith.simulate.potentials import no_answer, potential
+from ionsmith.simulate.minimum import nearest_minimum
 
 _MOST = 64  # cells
 _COMPARED = 60  # superlattices of one size of which the widest is taken
@@ -82,14 +82,6 @@ def relaxed_cell(structure: Structure, potential_name: str, *, fmax: float = 0.0
         max_steps: step limit; what is reached then is taken.
 
     Raises:
-        PhysicsError: the potential has no answer.
+        PhysicsError: the potential has no answer, or the crystal falls apart.
     """
-    from matcalc import RelaxCalc
-
-    job = RelaxCalc(potential(potential_name), optimizer="FIRE", fmax=fmax, max_steps=max_steps, relax_cell=True)
-    try:
-        relaxed: Structure = job.calc(structure)["final_structure"]
-    except (ValueError, RuntimeError, NotImplementedError, KeyError, IndexError, FloatingPointError) as error:
-        raise PhysicsError(no_answer(potential_name, error)) from error
-    lattice = np.asarray(relaxed.lattice.matrix, dtype=float)
-    return Structure(lattice, relaxed.species, np.asarray(relaxed.frac_coords, dtype=float))
+    return nearest_minimum(structure, potential_name, fmax=fmax, max_steps=max_steps)[0]

@@ -8,33 +8,28 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from ase.data import covalent_radii
 from pymatgen.core import Structure
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer, SymmetryUndeterminedError
 
 from ionsmith.core.errors import InputError, PhysicsError
-from ionsmith.core.records import Candidate, FloatArray, Kind, Outcome, Status, Value
+from ionsmith.core.records import Candidate, Kind, Outcome, Status, Value
 from ionsmith.core.registry import register
 from ionsmith.simulate.hull import read_references
-from ionsmith.simulate.ordered import check_apart, left_handed, ordered_crystal
+from ionsmith.simulate.minimum import VOLUME_CHANGE, nearest_minimum, stopped_early
+from ionsmith.simulate.ordered import left_handed, ordered_crystal
 from ionsmith.simulate.potentials import (
     DEFAULT,
     check_potential,
-    forces_of,
     potential_fingerprint,
     static_energy,
 )
-from ionsmith.simulate.quasi_newton import Settled, settle
+from ionsmith.simulate.quasi_newton import Settled
 from ionsmith.simulate.stage import check_at_least_one, check_range, stopped
 from ionsmith.thermodynamics.references import REFERENCES
-
-SETTLED = 5.0
-"""A relaxation stopped by the step limit is kept if its forces are within this factor of the limit."""
 
 _DENSITY_SPREAD = 0.027  # relative; root mean square difference from 38 published densities of the built-in library
 _SYMMETRY_TOLERANCE = 0.01  # angstrom, before
 _RELAXED_TOLERANCE = 0.05  # angstrom, after: forces within the limit leave displacements of this size
-_STRESS = 0.06  # 1/angstrom^2; forces of 0.05 eV/angstrom go with stresses of 0.5 GPa
 _REVISION = 2  # raise whenever the numbers change for another reason than settings or tables
 
 
@@ -66,7 +61,7 @@ class Relaxation:
     max_sites: int = 200
     threads: int | None = None
     references: str = REFERENCES
-    max_volume_change: float = 0.3
+    max_volume_change: float = VOLUME_CHANGE
 
     name: ClassVar[str] = "relax"
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.CRYSTAL})
@@ -104,8 +99,15 @@ class Relaxation:
         start = time.perf_counter()
         try:
             ordered, plain = ordered_crystal(candidate, max_sites=self.max_sites)
-            relaxed, found = self._relax(plain)
-            note = self._judge(plain, relaxed, found)
+            relaxed, found = nearest_minimum(
+                plain,
+                self.potential,
+                fmax=self.fmax,
+                max_steps=self.max_steps,
+                max_volume_change=self.max_volume_change,
+                threads=self.threads,
+            )
+            note = stopped_early(found, fmax=self.fmax)
             child = ordered.child(_redecorated(ordered.structure, relaxed), note=self._history(found))
             values = self._values(child, relaxed)
         except PhysicsError as reason:
@@ -117,41 +119,6 @@ class Relaxation:
             details["prepared"] = list(ordered.source.notes[len(candidate.source.notes) :])
         cost = time.perf_counter() - start
         return Outcome(child, values, note=note, cost_s=cost, details=details)
-
-    def _relax(self, plain: Structure) -> tuple[Structure, Settled]:
-        numbers = [site.specie.Z for site in plain]
-        forces = forces_of(self.potential, numbers, threads=self.threads)
-
-        def watched(positions: FloatArray, cell: FloatArray) -> tuple[float, FloatArray, FloatArray]:
-            check_volume(plain.volume, abs(float(np.linalg.det(cell))), largest=self.max_volume_change)
-            return forces(positions, cell)
-
-        found = settle(
-            watched,
-            plain.cart_coords,
-            plain.lattice.matrix,
-            covalent_radii[numbers],
-            largest_force=self.fmax,
-            largest_stress=_STRESS * self.fmax,
-            most=self.max_steps + 1,
-        )
-        return Structure(found.cell, plain.species, found.positions, coords_are_cartesian=True), found
-
-    def _judge(self, before: Structure, after: Structure, found: Settled) -> str:
-        """Return the note of an accepted relaxation.
-
-        Raises:
-            PhysicsError: it fell apart, collapsed, or did not settle.
-        """
-        check_volume(before.volume, after.volume, largest=self.max_volume_change)
-        check_apart(after)
-        if found.converged:
-            return ""
-        state = f"largest force {found.largest_force:.3g} eV/angstrom after {found.evaluations - 1} steps"
-        state += f", limit {self.fmax:g}"
-        if found.largest_force > SETTLED * self.fmax:
-            raise PhysicsError(f"relaxation did not settle: {state}")
-        return f"relaxation stopped before convergence: {state}"
 
     def _values(self, child: Candidate, relaxed: Structure) -> dict[str, Value]:
         references = read_references(self.references)
@@ -167,25 +134,6 @@ class Relaxation:
 
     def _history(self, found: Settled) -> str:
         return f"relaxed with {self.potential}: {found.evaluations - 1} steps, force limit {self.fmax:g} eV/angstrom"
-
-
-def check_volume(before: float, after: float, *, largest: float) -> None:
-    """Refuse a cell that is no longer the same crystal.
-
-    Args:
-        before: cell volume before, cubic angstrom.
-        after: cell volume after.
-        largest: relative change that is taken as the same crystal.
-
-    Raises:
-        PhysicsError: a larger relative change, or a volume that is not finite.
-    """
-    change = after / before - 1.0
-    if not abs(change) <= largest:  # also true for NaN
-        raise PhysicsError(
-            f"crystal falls apart: volume changed by {change:+.0%} during relaxation, "
-            f"at most {largest:.0%} is taken as the same crystal"
-        )
 
 
 def _redecorated(before: Structure, relaxed: Structure) -> Structure:
