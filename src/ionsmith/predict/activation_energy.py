@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ionsmith.artifacts.cards import load_artifact, save_artifact
-from ionsmith.core.errors import ArtifactError, InputError
-from ionsmith.core.records import Candidate, Kind, Outcome, Prediction
+from ionsmith.artifacts.cards import save_artifact
+from ionsmith.core.errors import InputError
+from ionsmith.core.records import Candidate, Outcome
 from ionsmith.core.registry import register
 from ionsmith.data.groups import group_labels
 from ionsmith.predict.activation_energy_expert import (
@@ -26,31 +26,17 @@ from ionsmith.predict.activation_energy_expert import (
     fit_expert,
     view,
 )
-from ionsmith.predict.measured import digest
+from ionsmith.predict.measured import MeasuredModel, State
 from ionsmith.represent.cell import has_cell
 
 QUANTITY, CONDUCTIVITY = "activation_energy", "log10_conductivity"
 ARTIFACT = "activation_energy"
-_LITHIUM = 3
 _SAME = 0.01  # distance below which a training row is the same material, up to rounded occupancies
 _PREFIX = {False: "formula.", True: "cell."}
 
 
-@dataclass(frozen=True)
-class _State:
-    """What fitting leaves behind.
-
-    Attributes:
-        experts: by whether they look at the cell.
-        told: per row with a measured energy formula, energy (eV), DOI and family.
-    """
-
-    experts: Mapping[bool, Expert]
-    told: tuple[tuple[str, float, str, str], ...]
-
-
 @register("model", "activation_energy")
-class ActivationEnergyModel:
+class ActivationEnergyModel(MeasuredModel[bool, Expert]):
     """Activation energy: kernel surfaces and randomised trees on several views, averaged in the logarithm.
 
     Two experts are kept, as in the conductivity model: one sees composition, cell and space group, one the
@@ -67,7 +53,9 @@ class ActivationEnergyModel:
 
     name = "activation_energy"
     quantity = QUANTITY
-    kinds = frozenset({Kind.CRYSTAL, Kind.COMPOSITION})
+    artifact = ARTIFACT
+
+    settings: Settings
 
     def __init__(
         self,
@@ -94,13 +82,6 @@ class ActivationEnergyModel:
                 f"calibration_trees {calibration_trees}, folds {folds}, aide {aide}"
             )
         self.settings = Settings(trees=trees, calibration_trees=calibration_trees, aide=aide, folds=folds)
-        self._state: _State | None = None
-        self._fingerprint = ""
-
-    @property
-    def fingerprint(self) -> str:
-        """Text that changes whenever the prediction for the same candidate could change."""
-        return f"{self.name}-{self._fingerprint or 'unfitted'}"
 
     def fit(self, outcomes: Sequence[Outcome], rng: np.random.Generator) -> Self:
         """Learn from measured activation energies, and from conductivities of other materials.
@@ -128,24 +109,7 @@ class ActivationEnergyModel:
             if not cell or any(has_cell(candidate) for candidate in candidates):
                 rows = Rows(view(candidates, cell=cell), energies, conductivities, labels)
                 experts[cell] = fit_expert(rows, rng, settings=self.settings)
-        return self._become(_State(experts, told))
-
-    def predict(self, candidates: Sequence[Candidate]) -> Prediction:
-        """Return eV.
-
-        Args:
-            candidates: n crystals or compositions.
-
-        Raises:
-            InputError: the model was not fitted, or a candidate is of another kind or cannot be read.
-        """
-        mean, std = np.zeros(len(candidates)), np.ones(len(candidates))
-        inside = np.zeros(len(candidates), dtype=bool)
-        for cell, expert, rows in self._shares(candidates):
-            materials = view([candidates[row] for row in rows], cell=cell)
-            mean[rows], std[rows], inside[rows] = expert.predict(materials)
-            inside[rows] &= materials.fractions[:, _LITHIUM] > 0.0
-        return Prediction(mean, std, inside)
+        return self._become(State(experts, told))
 
     def explain(self, candidate: Candidate) -> dict[str, Any]:
         """Return JSON-ready reasons: the nearest measured materials, and whether this one was learnt from.
@@ -174,26 +138,6 @@ class ActivationEnergyModel:
             "in_training": bool(distance[nearest[0]] < _SAME),
         }
 
-    @classmethod
-    def load(cls, *, folder: Path | None = None) -> Self:
-        """Return the shipped model.
-
-        Args:
-            folder: parent folder of another artifact of the same layout; the package's own if None.
-
-        Raises:
-            ArtifactError: the weights are missing, damaged, or do not match their card.
-        """
-        artifact = load_artifact(ARTIFACT, folder=folder)
-        model = cls()
-        try:
-            model.settings = Settings(**artifact.card["settings"])
-            return model._become(_restored(artifact.arrays, model.settings))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArtifactError(
-                f"artifact {ARTIFACT}: expected settings and arrays of this model: {error}"
-            ) from error
-
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what to store: kernels, trees and the measured materials.
 
@@ -211,25 +155,25 @@ class ActivationEnergyModel:
             stored |= expert_arrays(expert, prefix=_PREFIX[cell])
         return stored
 
-    def _become(self, state: _State) -> Self:
-        self._state = state
-        self._fingerprint = digest(self.settings, self.arrays())
-        return self
+    @classmethod
+    def _restored(cls, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> Self:
+        model = cls()
+        model.settings = Settings(**settings)
+        fractions, groups = arrays["fractions"].astype(float), arrays["space_group"].astype(float)
+        empty = np.empty((len(fractions), 0))
+        experts = {}
+        for cell, prefix in _PREFIX.items():
+            if prefix + "spread" in arrays:
+                known = View(empty, empty, fractions, groups if cell else np.zeros(len(fractions)))
+                experts[cell] = expert_from_arrays(arrays, known, prefix=prefix, settings=model.settings)
+        told = tuple(tuple(row) for row in json.loads(arrays["told"].tobytes()))
+        return model._become(State(experts, told))
 
-    def _known(self) -> _State:
-        if self._state is None:
-            raise InputError(f"{self.name}: expected a fitted model; call fit or load first")
-        return self._state
+    def _look(self, candidate: Candidate, experts: Mapping[bool, Expert]) -> bool:
+        return True in experts and has_cell(candidate)
 
-    def _shares(self, candidates: Sequence[Candidate]) -> list[tuple[bool, Expert, list[int]]]:
-        """Return which expert answers for which candidates."""
-        experts = self._known().experts
-        rows: dict[bool, list[int]] = {}
-        for row, candidate in enumerate(candidates):
-            if candidate.kind not in self.kinds:
-                raise InputError(f"{self.name}: expected a crystal or composition, got {candidate.kind.value}")
-            rows.setdefault(True in experts and has_cell(candidate), []).append(row)
-        return [(cell, experts[cell], held) for cell, held in rows.items()]
+    def _see(self, candidates: Sequence[Candidate], look: bool) -> View:
+        return view(candidates, cell=look)
 
 
 def save(model: ActivationEnergyModel, *, card: Mapping[str, Any], folder: Path | None = None) -> Path:
@@ -245,18 +189,6 @@ def save(model: ActivationEnergyModel, *, card: Mapping[str, Any], folder: Path 
     """
     full = {"title": "Activation energy of ion conduction", "settings": asdict(model.settings), **card}
     return save_artifact(ARTIFACT, model.arrays(), card=full, folder=folder)
-
-
-def _restored(arrays: Mapping[str, NDArray[Any]], settings: Settings) -> _State:
-    fractions, groups = arrays["fractions"].astype(float), arrays["space_group"].astype(float)
-    empty = np.empty((len(fractions), 0))
-    experts = {}
-    for cell, prefix in _PREFIX.items():
-        if prefix + "spread" in arrays:
-            known = View(empty, empty, fractions, groups if cell else np.zeros(len(fractions)))
-            experts[cell] = expert_from_arrays(arrays, known, prefix=prefix, settings=settings)
-    told = tuple(tuple(row) for row in json.loads(arrays["told"].tobytes()))
-    return _State(experts, told)
 
 
 def _told(outcome: Outcome) -> tuple[str, float, str, str]:

@@ -11,15 +11,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ionsmith.artifacts.cards import load_artifact, save_artifact
-from ionsmith.core.errors import ArtifactError, InputError
-from ionsmith.core.records import Bound, Candidate, FloatArray, Kind, Outcome, Prediction
+from ionsmith.artifacts.cards import save_artifact
+from ionsmith.core.errors import InputError
+from ionsmith.core.records import Bound, Candidate, FloatArray, Outcome
 from ionsmith.core.registry import register
 from ionsmith.data.groups import group_labels
 from ionsmith.predict.conductivity_expert import Expert, Settings, expert_arrays, expert_from_arrays, fit_expert
 from ionsmith.predict.conductivity_view import Sight, View, sight_of, view
-from ionsmith.predict.measured import digest
-from ionsmith.represent.electrolyte import MOBILE
+from ionsmith.predict.measured import MeasuredModel, State
 
 QUANTITY = "log10_conductivity"
 ARTIFACT = "conductivity"
@@ -47,21 +46,8 @@ class Neighbour:
     distance: float
 
 
-@dataclass(frozen=True)
-class _State:
-    """What fitting leaves behind.
-
-    Attributes:
-        experts: by what they look at; the one for bare formulas is always there.
-        told: per training row formula, measured value, bound, DOI and family; rows with a cell come first.
-    """
-
-    experts: Mapping[Sight, Expert]
-    told: tuple[tuple[str, float, str, str, str], ...]
-
-
 @register("model", "conductivity")
-class ConductivityModel:
+class ConductivityModel(MeasuredModel[Sight, Expert]):
     """Log10 conductivity: what like materials were measured to do, and a plane through all chemistry far from them.
 
     prediction = w (0.8 T + 0.2 S) + (1 - w) P with w = u + (1 - u) exp(-(max(0, d - near) / reach)^2). T is the
@@ -87,7 +73,9 @@ class ConductivityModel:
 
     name = "conductivity"
     quantity = QUANTITY
-    kinds = frozenset({Kind.CRYSTAL, Kind.COMPOSITION})
+    artifact = ARTIFACT
+
+    settings: Settings
 
     def __init__(
         self,
@@ -118,13 +106,6 @@ class ConductivityModel:
         self.settings = Settings(
             trees=trees, trim=trim, floor=floor, reach=reach, calibration_trees=calibration_trees
         )
-        self._state: _State | None = None
-        self._fingerprint = ""
-
-    @property
-    def fingerprint(self) -> str:
-        """Text that changes whenever the prediction for the same candidate could change."""
-        return f"{self.name}-{self._fingerprint or 'unfitted'}"
 
     def fit(self, outcomes: Sequence[Outcome], rng: np.random.Generator) -> Self:
         """Learn from measured conductivities; a row teaches every expert that looks at no more than a cell it has.
@@ -170,24 +151,7 @@ class ConductivityModel:
                     asked=asked,
                     settings=self.settings,
                 )
-        return self._become(_State(experts, told))
-
-    def predict(self, candidates: Sequence[Candidate]) -> Prediction:
-        """Return log10 S/cm at 300 K.
-
-        Args:
-            candidates: n crystals or compositions.
-
-        Raises:
-            InputError: the model was not fitted, or a candidate is of another kind or cannot be read.
-        """
-        mean, std = np.zeros(len(candidates)), np.ones(len(candidates))
-        inside = np.zeros(len(candidates), dtype=bool)
-        for expert, rows in self._shares(candidates):
-            materials = view([candidates[row] for row in rows], expert.blend.sight)
-            mean[rows], std[rows], inside[rows] = expert.predict(materials)
-            inside[rows] &= materials.fractions[:, MOBILE] > 0.0
-        return Prediction(mean, std, inside)
+        return self._become(State(experts, told))
 
     def neighbours(self, candidate: Candidate, k: int = 5) -> tuple[Neighbour, ...]:
         """Return the nearest training materials, nearest first.
@@ -199,7 +163,7 @@ class ConductivityModel:
         Raises:
             InputError: the model was not fitted, or the candidate is of another kind or cannot be read.
         """
-        ((expert, _),) = self._shares([candidate])
+        ((_, expert, _),) = self._shares([candidate])
         distance = expert.blend.distances(view([candidate], expert.blend.sight))[0]
         nearest = np.argsort(distance, kind="stable")[:k]
         told = self._known().told
@@ -222,24 +186,6 @@ class ConductivityModel:
             ],
             "in_training": bool(nearest and nearest[0].distance < _SAME),
         }
-
-    @classmethod
-    def load(cls, *, folder: Path | None = None) -> Self:
-        """Return the shipped model.
-
-        Args:
-            folder: parent folder of another artifact of the same layout; the package's own if None.
-
-        Raises:
-            ArtifactError: the weights are missing, damaged, or do not match their card.
-        """
-        artifact = load_artifact(ARTIFACT, folder=folder)
-        try:
-            return cls._restored(artifact.arrays, artifact.card["settings"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArtifactError(
-                f"artifact {ARTIFACT}: expected settings and arrays of this model: {error}"
-            ) from error
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what to store: trees, planes and the training rows they were made from.
@@ -274,27 +220,16 @@ class ConductivityModel:
                 experts[sight] = expert_from_arrays(
                     arrays, known, measured[: len(known)], sight=sight, settings=model.settings
                 )
-        return model._become(_State(experts, told))
+        return model._become(State(experts, told))
 
-    def _become(self, state: _State) -> Self:
-        self._state = state
-        self._fingerprint = digest(self.settings, self.arrays())
-        return self
+    def _look(self, candidate: Candidate, experts: Mapping[Sight, Expert]) -> Sight:
+        seen = sight_of(candidate)
+        while seen not in experts:  # the next best, down to the formula, for which there always is one
+            seen = tuple(Sight)[tuple(Sight).index(seen) - 1]
+        return seen
 
-    def _known(self) -> _State:
-        if self._state is None:
-            raise InputError(f"{self.name}: expected a fitted model; call fit or load first")
-        return self._state
-
-    def _shares(self, candidates: Sequence[Candidate]) -> list[tuple[Expert, list[int]]]:
-        """Return which expert answers for which candidates."""
-        experts = self._known().experts
-        rows: dict[Sight, list[int]] = {}
-        for row, candidate in enumerate(candidates):
-            if candidate.kind not in self.kinds:
-                raise InputError(f"{self.name}: expected a crystal or composition, got {candidate.kind.value}")
-            rows.setdefault(_fitted(sight_of(candidate), experts), []).append(row)
-        return [(experts[sight], held) for sight, held in rows.items()]
+    def _see(self, candidates: Sequence[Candidate], look: Sight) -> View:
+        return view(candidates, look)
 
 
 def train(outcomes: Sequence[Outcome], rng: np.random.Generator, **settings: Any) -> ConductivityModel:
@@ -339,13 +274,6 @@ def _told(outcome: Outcome) -> tuple[str, float, str, str, str]:
 def _neighbour(told: tuple[str, float, str, str, str], distance: float) -> Neighbour:
     formula, measured, bound, doi, family = told
     return Neighbour(formula, measured, Bound(bound), doi, family, distance)
-
-
-def _fitted(seen: Sight, experts: Mapping[Sight, Expert]) -> Sight:
-    """Return what the expert looks at that sees most of what there is."""
-    while seen not in experts:
-        seen = tuple(Sight)[tuple(Sight).index(seen) - 1]
-    return seen
 
 
 def _known_view(fractions: FloatArray, space_group: FloatArray) -> View:
