@@ -13,7 +13,7 @@ import argparse
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from multiprocessing import Pool
 from pathlib import Path
@@ -29,7 +29,7 @@ from scipy.stats import wasserstein_distance
 from ionsmith.core.errors import IonsmithError
 from ionsmith.core.records import Candidate, Kind, Origin, Outcome, Status
 from ionsmith.generate.wyckoff_network import Settings, WyckoffNetwork
-from ionsmith.generate.wyckoff_prior import draw, load_prior
+from ionsmith.generate.wyckoff_prior import conditions, draw, load_prior
 from ionsmith.generate.wyckoff_writer import Conditions
 from ionsmith.predict.composition import CompositionEnergyAboveHull
 from ionsmith.represent.wyckoff_tokens import decode
@@ -51,9 +51,8 @@ class Source:
     groups: Sequence[int]
 
 
-def sampled(name: str, network: WyckoffNetwork, count: int, temperature: float) -> Source:
-    rng = np.random.default_rng(0)
-    drafts = draw(network, [Conditions(temperature=temperature)] * count, rng, name=name)
+def sampled(name: str, network: WyckoffNetwork, count: int, wanted: Conditions) -> Source:
+    drafts = draw(network, [wanted] * count, np.random.default_rng(0), name=name)
     good = [draft for draft in drafts if draft.outcome.status is Status.OK]
     groups = [decode(draft.written.words).space_group for draft in good]
     return Source(name, count, [draft.outcome.candidate.structure for draft in good], groups)
@@ -172,6 +171,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=2000)
     parser.add_argument("--relaxed", type=int, default=300)
     parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--geometry-temperature", type=float, default=1.0)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--weights", type=Path, help="state file of prior_train.py instead of the shipped weights")
     parser.add_argument("--page", type=Path)
@@ -188,9 +188,13 @@ def main() -> None:
         state = torch.load(options.weights, weights_only=True)
         network.load_state_dict(state.get("averaged", state))
     truth = real(test, options.samples)
+    wanted = replace(
+        conditions("", ()), temperature=options.temperature, geometry_temperature=options.geometry_temperature
+    )
     sources = [
-        sampled("prior", network.eval(), options.samples, options.temperature),
-        sampled("random sentences", random_network().eval(), options.samples // 4, 1.0),
+        sampled("prior", network.eval(), options.samples, wanted),
+        # small ones: a sentence at random rarely stops before the largest cell is full
+        sampled("random sentences", random_network().eval(), options.samples // 10, replace(wanted, largest=20)),
         truth,
     ]
     lines = validity(sources, truth, known)

@@ -76,6 +76,13 @@ def test_a_formula_has_no_result_where_only_crystals_can_be_simulated(simulator)
     assert row.outcome.note == "a composition only: count needs a crystal structure"
 
 
+def test_a_formula_reaches_the_rungs_that_read_formulas(simulator, tmp_path):
+    kinds = frozenset({Kind.CRYSTAL, Kind.COMPOSITION})
+    reader = CountingSimulator(str(tmp_path / "formulas.txt"), name="count_all", kinds=kinds)
+    _, funnel = run(simulator, ladder=[simulator, reader])
+    assert {stage.stage: stage.received for stage in funnel}["count_all"] == 5, "four crystals and the formula"
+
+
 def test_feasible_ones_lead_and_scores_fall(simulator):
     rows, _ = run(simulator)
     assert rows[0].feasible

@@ -248,7 +248,7 @@ def _climb(simulator: Simulator, tracks: list[Track], campaign: Campaign, tally:
         found = _booked(stage, candidate, result)
         campaign.ledger.add(candidate.key, stage, simulator.fingerprint, found)
         _finish(stage, groups[candidate.key], found, campaign, tally)
-    return _alive(entering)
+    return _alive(tracks)
 
 
 def _booked(stage: str, candidate: Candidate, result: Outcome | ExecutionError) -> Outcome:
