@@ -24,12 +24,12 @@ from ase.data import covalent_radii
 from prior_train import divided, rows_of
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
-from scipy.stats import wasserstein_distance
+from scipy.stats import rankdata, wasserstein_distance
 
 from ionsmith.core.errors import IonsmithError
 from ionsmith.core.records import Candidate, Kind, Origin, Outcome, Status
 from ionsmith.generate.wyckoff_network import Settings, WyckoffNetwork
-from ionsmith.generate.wyckoff_prior import conditions, draw, load_prior
+from ionsmith.generate.wyckoff_prior import GEOMETRY_TEMPERATURE, TEMPERATURE, conditions, draw, load_prior
 from ionsmith.generate.wyckoff_writer import Conditions
 from ionsmith.predict.composition import CompositionEnergyAboveHull
 from ionsmith.represent.wyckoff_tokens import decode
@@ -43,19 +43,21 @@ RELAXATION = Relaxation(max_volume_change=1.0, max_steps=100)
 
 @dataclass(frozen=True)
 class Source:
-    """Crystals of one source, and how many were asked for."""
+    """Crystals of one source, how many were asked for, and the log-probability of each, where it has one."""
 
     name: str
     asked: int
     crystals: Sequence[Structure]
     groups: Sequence[int]
+    likelihood: Sequence[float] = ()
 
 
 def sampled(name: str, network: WyckoffNetwork, count: int, wanted: Conditions) -> Source:
     drafts = draw(network, [wanted] * count, np.random.default_rng(0), name=name)
     good = [draft for draft in drafts if draft.outcome.status is Status.OK]
     groups = [decode(draft.written.words).space_group for draft in good]
-    return Source(name, count, [draft.outcome.candidate.structure for draft in good], groups)
+    likelihood = [draft.written.log_probability for draft in good]
+    return Source(name, count, [draft.outcome.candidate.structure for draft in good], groups, likelihood)
 
 
 def random_network() -> WyckoffNetwork:
@@ -156,12 +158,17 @@ def sun(indices: Sequence[int], found: Sequence, known: dict[str, list[dict]]) -
 
 
 def ranked(source: Source, indices: Sequence[int], known: dict[str, list[dict]]) -> list[int]:
-    """The best third of some crystals by predicted energy above hull, known formulas dropped first."""
+    """The best third of some crystals: known formulas dropped, then by the sum of two ranks.
+
+    The ranks are those of the energy above hull predicted from the formula, and of the probability of the sentence.
+    """
     fresh = [index for index in indices if source.crystals[index].composition.reduced_formula not in known]
     model = CompositionEnergyAboveHull.load()
     asked = [Candidate(Kind.COMPOSITION, source.crystals[index].composition, Origin("benchmark")) for index in fresh]
-    mean = model.predict(asked).mean
-    order = np.argsort(mean, kind="stable")[: max(1, len(indices) // 3)]
+    ranks = rankdata(model.predict(asked).mean)
+    if source.likelihood:
+        ranks = ranks + rankdata([-source.likelihood[index] for index in fresh])
+    order = np.argsort(ranks, kind="stable")[: max(1, len(indices) // 3)]
     return [fresh[place] for place in order]
 
 
@@ -170,8 +177,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--samples", type=int, default=2000)
     parser.add_argument("--relaxed", type=int, default=300)
-    parser.add_argument("--temperature", type=float, default=1.0)
-    parser.add_argument("--geometry-temperature", type=float, default=1.0)
+    parser.add_argument("--temperature", type=float, default=TEMPERATURE)
+    parser.add_argument("--geometry-temperature", type=float, default=GEOMETRY_TEMPERATURE)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--weights", type=Path, help="state file of prior_train.py instead of the shipped weights")
     parser.add_argument("--page", type=Path)

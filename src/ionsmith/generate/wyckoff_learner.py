@@ -24,7 +24,7 @@ from ionsmith.represent.wyckoff_settings import alternatives
 from ionsmith.represent.wyckoff_tokens import LARGEST, decode, encode
 
 _CROWDED = 0.1  # what the best crystal of the most crowded family still earns
-_REDRAWS = 3  # draws per proposal before one that is not wanted is handed out as a rejection
+_REDRAWS = 8  # draws per proposal before one that is not wanted is handed out as a rejection
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,10 @@ ARTIFACT = "crystal_prior"
 UNWANTED = tuple(Element.from_Z(number).symbol for number in (2, 10, 18, 36, 43, 54, 61, *range(84, 95)))
 """Noble gases and elements without a stable isotope, which no battery will contain."""
 
+TEMPERATURE, GEOMETRY_TEMPERATURE = 0.8, 0.5
+"""Of draws by default: twice as many crystals are stable and new as at 1 and 1, and hardly fewer are new
+(docs/benchmarks/prior.md)."""
+
 
 @dataclass(frozen=True)
 class Draft:
@@ -138,8 +142,8 @@ class CrystalPrior:
         only: Sequence[str] = (),
         atoms: int | None = None,
         largest: int = LARGEST,
-        temperature: float = 1.0,
-        geometry_temperature: float = 1.0,
+        temperature: float = TEMPERATURE,
+        geometry_temperature: float = GEOMETRY_TEMPERATURE,
         network: WyckoffNetwork | None = None,
     ) -> None:
         self._conditions = replace(
@@ -190,7 +194,14 @@ def conditions(
     """
     required = (mobile,) if mobile else ()
     forbidden = tuple(dict.fromkeys((*exclude, *(symbol for symbol in UNWANTED if symbol not in only))))
-    return Conditions(required, forbidden, tuple(only), largest=largest)
+    return Conditions(
+        required,
+        forbidden,
+        tuple(only),
+        largest=largest,
+        temperature=TEMPERATURE,
+        geometry_temperature=GEOMETRY_TEMPERATURE,
+    )
 
 
 @lru_cache(maxsize=1)
