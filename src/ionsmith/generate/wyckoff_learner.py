@@ -25,6 +25,7 @@ from ionsmith.represent.wyckoff_tokens import LARGEST, decode, encode
 
 _CROWDED = 0.1  # what the best crystal of the most crowded family still earns
 _REDRAWS = 8  # draws per proposal before one that is not wanted is handed out as a rejection
+_WARMER = 1.1  # each redraw is at a higher temperature, so that a policy that has narrowed finds something new
 
 
 @dataclass(frozen=True)
@@ -143,8 +144,9 @@ class WyckoffLearner:
         wanted = condition if isinstance(condition, Conditions) else self._conditions
         drafts: list[Draft] = []
         self._unbalanced = []
-        for _ in range(_REDRAWS):
-            fresh = draw(self._learner().network, [wanted] * (n - len(drafts)), rng, name=self.name)
+        for attempt in range(_REDRAWS):
+            warmer = replace(wanted, temperature=wanted.temperature * _WARMER**attempt)
+            fresh = draw(self._learner().network, [warmer] * (n - len(drafts)), rng, name=self.name)
             drafts += [each for each in self._sound(fresh) if self._new(each)]
         # a repeat is refused but teaches nothing: it is no worse a crystal than it was
         self._waiting = {each.outcome.candidate.key: each for each in drafts}
