@@ -17,6 +17,7 @@ from ionsmith.generate.wyckoff_prior import ARTIFACT, CrystalPrior, conditions, 
 from ionsmith.generate.wyckoff_training import Lesson as Reading
 from ionsmith.generate.wyckoff_training import train_prior
 from ionsmith.generate.wyckoff_writer import Conditions
+from ionsmith.learn.threads import one_thread
 from ionsmith.learn.trainer import Training
 from ionsmith.objective.score import SpecObjective
 from ionsmith.objective.spec import parse_spec
@@ -227,3 +228,11 @@ def test_outcomes_of_others_are_ignored(network):
 def test_settings_under_which_nothing_is_learnt(wrong):
     with pytest.raises(InputError, match="expected power, rate, steps and family above 0"):
         WyckoffLearner(**wrong)
+
+
+def test_one_thread_gives_the_others_back():
+    before = torch.get_num_threads()
+    with pytest.raises(ValueError, match="on the way"), one_thread():
+        assert torch.get_num_threads() == 1
+        raise ValueError("on the way")
+    assert torch.get_num_threads() == before

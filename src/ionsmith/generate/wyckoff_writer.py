@@ -16,6 +16,7 @@ from ionsmith.core.protocols import Rng
 from ionsmith.core.records import FloatArray
 from ionsmith.generate.wyckoff_network import LONGEST, WyckoffNetwork, site_number
 from ionsmith.learn.causal import Memory
+from ionsmith.learn.threads import one_thread
 from ionsmith.represent.wyckoff_room import Room, covalent_radius, radii_of
 from ionsmith.represent.wyckoff_tokens import (
     BINS,
@@ -232,7 +233,7 @@ def _write_batch(network: WyckoffNetwork, wanted: Sequence[Conditions], rng: Rng
     due[:, -2], due[:, -1] = int(Slot.COUNT), int(Slot.GROUP)
     nothing = torch.zeros_like(words)
     network.eval()
-    with torch.no_grad():
+    with torch.no_grad(), one_thread():
         likelihood = network(words, due, nothing, nothing, memory)[:, -1]
         open_drafts = drafts
         while True:

@@ -62,7 +62,7 @@ def check_potential(name: str) -> None:
 
 
 def set_threads(threads: int | None = None) -> None:
-    """Set how many threads torch may use in this process; the only place that does.
+    """Set how many threads torch may use in this process, for good.
 
     Args:
         threads: at least one; None takes ``IONSMITH_THREADS`` from the environment and, without it, changes nothing.
