@@ -10,6 +10,7 @@ from pymatgen.core import Composition
 from ionsmith.artifacts.cards import save_artifact
 from ionsmith.core.errors import ArtifactError, InputError
 from ionsmith.core.records import Candidate, Kind, Origin, Outcome, Status, Value
+from ionsmith.generate.novelty import known_as
 from ionsmith.generate.wyckoff_learner import WyckoffLearner
 from ionsmith.generate.wyckoff_network import Sentences, Settings, WyckoffNetwork
 from ionsmith.generate.wyckoff_policy import Lesson, Policy, PolicySettings
@@ -131,7 +132,7 @@ def test_the_policy_moves_toward_reward_and_leaves_the_prior_alone(network):
 def test_it_learns_what_the_objective_wants(network, seed):
     shares = {}
     for paid, objective in ((True, OBJECTIVE), (False, None)):
-        learner = WyckoffLearner(network=network, objective=objective, rate=3e-3, family=1000)
+        learner = WyckoffLearner(network=network, novel=False, objective=objective, rate=3e-3, family=1000)
         learner._new = lambda draft: True  # the toy prior knows few crystals: let it repeat itself
         for number in range(6):
             rng = np.random.default_rng([seed, number])
@@ -143,7 +144,7 @@ def test_it_learns_what_the_objective_wants(network, seed):
 
 
 def test_nothing_is_proposed_twice_as_new(network):
-    learner = WyckoffLearner(network=network)
+    learner = WyckoffLearner(network=network, novel=False)
     found = [each for n in range(3) for each in learner.ask(12, np.random.default_rng(n))]
     good = [(each.candidate.formula, each.candidate.source.locator) for each in found if each.status is Status.OK]
     assert len(good) == len(set(good))
@@ -151,7 +152,7 @@ def test_nothing_is_proposed_twice_as_new(network):
 
 
 def test_what_a_crowded_family_or_a_refused_crystal_earns(network):
-    learner = WyckoffLearner(network=network, objective=OBJECTIVE, family=2, caution=0.0)
+    learner = WyckoffLearner(network=network, novel=False, objective=OBJECTIVE, family=2, caution=0.0)
     crystal = rock_salt("Li", "I", a=6.0)
     (outcome,) = told([replace(learner.ask(1, np.random.default_rng(0))[0], candidate=crystal)], halides)
     new = replace(outcome, status=Status.OK, note="", candidate=crystal, values={"band_gap": Value(5.0, 0.1, "rule")})
@@ -169,7 +170,7 @@ def test_what_cannot_balance_is_not_handed_out_but_teaches(network, monkeypatch)
     monkeypatch.setattr(
         "ionsmith.generate.wyckoff_learner.whole_charges", lambda c: c.composition.reduced_formula != "LiF"
     )
-    learner = WyckoffLearner(network=network, objective=OBJECTIVE)
+    learner = WyckoffLearner(network=network, novel=False, objective=OBJECTIVE)
     learner._new = lambda draft: True
     asked = learner.ask(40, np.random.default_rng(0))
     good = {each.candidate.formula for each in asked if each.status is Status.OK}
@@ -177,7 +178,7 @@ def test_what_cannot_balance_is_not_handed_out_but_teaches(network, monkeypatch)
     assert "LiF" not in good
     assert learner._unbalanced
     assert all(lesson.reward == 0.0 for lesson in learner._unbalanced)
-    anything = WyckoffLearner(network=network, objective=OBJECTIVE, balanced=False)
+    anything = WyckoffLearner(network=network, novel=False, objective=OBJECTIVE, balanced=False)
     anything._new = lambda draft: True
     assert "LiF" in {each.candidate.formula for each in anything.ask(40, np.random.default_rng(0))}
 
@@ -187,7 +188,7 @@ def test_known_materials_that_it_is_fitted_to_draw_it_to_them(network):
         Outcome(crystal, {"band_gap": Value(gap, 0.1, "measured")})
         for crystal, gap in ((rock_salt("Li", "Br", a=5.5), 5.0), (rock_salt("Li", "F", a=4.0), 0.0))
     )
-    learner = WyckoffLearner(network=network, objective=OBJECTIVE, rate=3e-3, steps=8)
+    learner = WyckoffLearner(network=network, novel=False, objective=OBJECTIVE, rate=3e-3, steps=8)
     formula = Outcome(Candidate(Kind.COMPOSITION, Composition("LiI"), Origin("toy")), good.values)
     assert learner.fit([good, poor, formula], np.random.default_rng(0)) is learner
     assert [len(lesson.variants) for lesson in learner._memory.best] == [2, 2], "a formula has no sentence"
@@ -202,7 +203,7 @@ def test_known_materials_that_it_is_fitted_to_draw_it_to_them(network):
 
 def test_equal_streams_give_equal_runs(network):
     def run():
-        learner = WyckoffLearner(network=network, objective=OBJECTIVE)
+        learner = WyckoffLearner(network=network, novel=False, objective=OBJECTIVE)
         keys = []
         for number in range(2):
             rng = np.random.default_rng([5, number])
@@ -215,10 +216,10 @@ def test_equal_streams_give_equal_runs(network):
 
 
 def test_outcomes_of_others_are_ignored(network):
-    learner = WyckoffLearner(network=network, objective=OBJECTIVE)
+    learner = WyckoffLearner(network=network, novel=False, objective=OBJECTIVE)
     asked = learner.ask(4, np.random.default_rng(0))
     before = {name: tensor.clone() for name, tensor in learner._policy.network.state_dict().items()}
-    foreign = WyckoffLearner(network=network).ask(1, np.random.default_rng(77))[0]
+    foreign = WyckoffLearner(network=network, novel=False).ask(1, np.random.default_rng(77))[0]
     learner.tell([replace(foreign, candidate=rock_salt("K", "Br", a=6.6))], np.random.default_rng(0))
     assert all(torch.equal(before[n], t) for n, t in learner._policy.network.state_dict().items())
     assert len(asked) == 4
@@ -236,3 +237,10 @@ def test_one_thread_gives_the_others_back():
         assert torch.get_num_threads() == 1
         raise ValueError("on the way")
     assert torch.get_num_threads() == before
+
+
+def test_known_compounds_are_not_proposed_unless_asked_for(network):
+    asked = WyckoffLearner(network=network, objective=OBJECTIVE).ask(12, np.random.default_rng(0))
+    new = [each.candidate for each in asked if each.status is Status.OK and each.candidate.kind is Kind.CRYSTAL]
+    assert all(known_as(candidate) is None for candidate in new)
+    assert any("known" in each.note for each in asked), "the toy prior knows hardly anything else"

@@ -67,8 +67,9 @@ class WyckoffLearner:
     are read again with each batch, each time in another setting of their space group. Known materials that it is
     fitted to stand among them from the start, so that it begins where conductors were found.
 
-    What needs no judge is not handed to one: crystals that were proposed before, and compounds whose charges cannot
-    balance, which are hardly insulators. These are drawn again, and teach the policy that they are worth nothing.
+    What needs no judge is not handed to one but drawn again: crystals that were proposed before, known compounds, and
+    compounds whose charges cannot balance, which are hardly insulators. The last teach the policy that they are worth
+    nothing.
 
     Args:
         mobile: symbol that has to occur.
@@ -81,6 +82,7 @@ class WyckoffLearner:
         family: see :class:`RewardSettings`.
         largest: most atoms of the primitive cell; large ones cost most of the time of a run.
         balanced: whether only compounds are proposed for which whole charges balance.
+        novel: whether known compounds are left out (:func:`ionsmith.generate.novelty.known_as`).
         network: another prior than the shipped one.
 
     Raises:
@@ -102,6 +104,7 @@ class WyckoffLearner:
         family: int = RewardSettings.family,
         largest: int = 48,
         balanced: bool = True,
+        novel: bool = True,
         network: WyckoffNetwork | None = None,
     ) -> None:
         if not (power > 0.0 and rate > 0.0 and steps > 0 and family > 0):
@@ -113,7 +116,7 @@ class WyckoffLearner:
         self._rewards = RewardSettings(caution=caution, family=family)
         self._learning = PolicySettings(power=power, rate=rate, steps=steps)
         self._network, self._policy = network, None if network is None else Policy(network, self._learning)
-        self._balanced = balanced
+        self._balanced, self._novel = balanced, novel
         self._memory = _Memory()
         self._unbalanced: list[Lesson] = []
         self._waiting: dict[str, Draft] = {}
@@ -133,8 +136,8 @@ class WyckoffLearner:
     def ask(self, n: int, rng: Rng, condition: Any = None) -> Sequence[Outcome]:
         """Return n proposals; sentences that are no crystal are among them as rejections.
 
-        What was proposed before, and what cannot balance, is drawn again, a few times on average; what then still
-        repeats is handed out as a rejection.
+        What was proposed before, is known, or cannot balance is drawn again, each time at a higher temperature; what
+        then is still none of what is wanted is handed out as a rejection.
 
         Args:
             n: number of proposals.
@@ -184,9 +187,12 @@ class WyckoffLearner:
 
     def _sound(self, drafts: Sequence[Draft]) -> list[Draft]:
         """Return the drafts that may be handed out; those that cannot balance become lessons."""
-        found = [each for each in drafts if not self._balanced or _balances(each)]
-        self._unbalanced += [_lesson(each, 0.0) for each in drafts if self._balanced and not _balances(each)]
-        return found
+        crystals = [each for each in drafts if each.outcome.candidate.kind is Kind.CRYSTAL]
+        unbalanced = [each for each in crystals if self._balanced and not whole_charges(each.outcome.candidate)]
+        known = [each for each in crystals if self._novel and known_as(each.outcome.candidate) is not None]
+        self._unbalanced += [_lesson(each, 0.0) for each in unbalanced]
+        out = {id(each) for each in (*unbalanced, *known)}
+        return [each for each in drafts if id(each) not in out]
 
     def _new(self, draft: Draft) -> bool:
         """Return whether a draft is new, and remember it; what is no crystal is always new."""
@@ -216,17 +222,11 @@ class WyckoffLearner:
         return worth * max(_CROWDED, min(1.0, crowd**-2)) if crowd else worth
 
 
-def _balances(draft: Draft) -> bool:
-    """Return whether whole charges balance; what is no crystal is no case for chemistry."""
-    candidate = draft.outcome.candidate
-    return candidate.kind is not Kind.CRYSTAL or bool(whole_charges(candidate))
-
-
 def _spare(draft: Draft) -> Draft:
     """Return a draft beyond the last redraw as a rejection."""
     if draft.outcome.status is not Status.OK:
         return draft
-    note = f"{draft.outcome.candidate.source.locator}: proposed before, or without charges that balance"
+    note = f"{draft.outcome.candidate.source.locator}: proposed before, known, or without charges that balance"
     return replace(draft, outcome=replace(draft.outcome, status=Status.REJECTED, note=note))
 
 
