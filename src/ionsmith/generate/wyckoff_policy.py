@@ -35,7 +35,7 @@ class PolicySettings:
         clip: largest norm of the gradient.
     """
 
-    power: float = 3.0
+    power: float = 6.0
     floor: float = 1e-4
     rate: float = 5e-4
     steps: int = 3
