@@ -1,6 +1,7 @@
 """Design by the shipped crystal prior: what the commands do, and what their defaults are."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from ionsmith.cli import main
 from ionsmith.core.errors import InputError
 from ionsmith.core.records import Status
 from ionsmith.core.registry import lookup, registered
+from ionsmith.data.library import measured_library
+from ionsmith.generate.pool import Pool
 from ionsmith.generate.wyckoff_prior import load_prior
-from ionsmith.objective.spec import Spec, parse_spec
+from ionsmith.objective.spec import Ladder, Spec, parse_spec
 
 
 def design(monkeypatch, capsys, *words):
@@ -75,3 +78,21 @@ def test_the_shipped_prior_writes_lithium_crystals():
     assert len(good) >= 14
     assert all("Li" in candidate.composition for candidate in good)
     assert len({candidate.formula for candidate in good}) > 8
+
+
+@pytest.mark.parametrize("known", [None, ()])
+def test_a_generator_is_fitted_to_measured_materials_first(monkeypatch, known):
+    told = []
+
+    class Listener(Pool):
+        def __init__(self, **settings):
+            super().__init__([])
+
+        def fit(self, outcomes, rng):
+            told.extend(outcomes)
+            return self
+
+    monkeypatch.setattr(recipes, "make_generator", lambda name, **settings: Listener())
+    spec = replace(recipes.design_spec(None, 1), ladder=Ladder(rungs=("cost",)))
+    recipes.design(spec, recipes.RunOptions(), known=known)
+    assert len(told) == (len(measured_library()) if known is None else 0)

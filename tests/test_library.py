@@ -12,7 +12,7 @@ from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from ionsmith.core.records import Bound, Kind
 from ionsmith.data import library
-from ionsmith.data.library import Role, library_entries, load_library
+from ionsmith.data.library import Role, library_entries, load_library, measured_library
 
 ENTRIES = library_entries()
 STRUCTURES = {entry.key: entry.crystal.structure() for entry in ENTRIES}
@@ -299,3 +299,13 @@ def test_liverpool_agrees(mirror, key):
         if row["composition"].strip() == entry.crystal.formula and 15.0 <= float(row["temperature"]) <= 30.0
     }
     assert any(math.isclose(entry.conductivity.value, value, rel_tol=0.02) for value in listed), listed
+
+
+def test_measured_materials_carry_what_was_measured():
+    known = {entry.key: entry.conductivity for entry in ENTRIES if entry.conductivity is not None}
+    told = {outcome.candidate.source.locator.removeprefix("library:"): outcome for outcome in measured_library()}
+    assert told.keys() == known.keys()
+    for key, outcome in told.items():
+        value = outcome.values["log10_conductivity"]
+        assert value.mean == pytest.approx(math.log10(known[key].value))
+        assert (value.method, value.bound) == ("measured", known[key].bound)
