@@ -4,9 +4,9 @@ Run: python benchmarks/prior_train.py FOLDER --before 2008 --epochs 30
      python benchmarks/design_time.py FOLDER [--before 2008] [--asked 1500] [--seeds 3] [--page FILE]
 
 `mpts_52` carries years. The prior has read what was published before the cut (FOLDER/prior-YEAR.pt of the first
-command); substitution and the genetic algorithm have the lithium compounds of that time as prototypes; the
-reward is the probability that a random forest on the formula, fitted to the energies above hull of that time, gives to "within
-0.05 eV/atom". Nothing else is used: hull, conductivity and gap models know later compounds. A find is a proposal whose
+command); substitution and the genetic algorithm have the lithium compounds of that time as prototypes. The reward is
+the probability that a random forest on the formula, fitted to the energies above hull of that time, gives to at most
+0.05 eV/atom. Nothing else is used: hull, conductivity and gap models know later compounds. A find is a proposal whose
 reduced formula is that of a lithium compound first published after the cut; every proposal asked for counts.
 """
 
