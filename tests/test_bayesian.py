@@ -26,6 +26,7 @@ from ionsmith.core.records import Outcome, Status
 from ionsmith.generate import bayesian as module
 from ionsmith.generate import ions
 from ionsmith.generate.bayesian import Bayesian
+from ionsmith.generate.choosing import described
 from ionsmith.generate.genetic import Genetic
 from ionsmith.generate.pool import Pool
 from ionsmith.generate.substitution import Substitution
@@ -119,7 +120,7 @@ def test_failures_teach_that_nothing_is_to_be_had_there():
 def test_a_relaxed_answer_is_learnt_under_the_descriptors_of_the_proposal():
     generator = Bayesian(small_prototypes(), objective=Wish(dense))
     proposals = [p for p in generator.ask(6, rng()) if p.status is Status.OK]
-    expected = module._described([p.candidate for p in proposals])
+    expected = described([p.candidate for p in proposals])
     generator.tell([relaxed(p, strain=0.1) for p in proposals], rng())
     assert np.array(generator._features) == pytest.approx(np.array(expected), nan_ok=True)
     assert not {*keys(proposals)} & {*generator._asked}
@@ -138,7 +139,7 @@ def test_descriptors_are_standardised_and_missing_ones_are_the_mean():
     both = np.vstack([learnt, judged])
     assert both.shape == (3, 2)
     assert np.ptp(both, axis=0) == pytest.approx([1.0, 1.0])
-    assert module._described([unreadable_row().candidate, disordered_chloride()])[0] is None
+    assert described([unreadable_row().candidate, disordered_chloride()])[0] is None
 
 
 def test_of_many_scores_the_best_are_kept():
@@ -198,6 +199,6 @@ def test_the_pool_must_hold_something():
 
 def test_compositions_are_judged_by_their_descriptors_too():
     assert ions.compound_of(formula("Li3N")) == ("Li3N", 0)
-    (row,) = module._described([formula("Li3N")])
+    (row,) = described([formula("Li3N")])
     assert np.isfinite(row).any()
     assert np.isnan(row).any(), "it has no cell"

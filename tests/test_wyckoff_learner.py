@@ -23,7 +23,7 @@ from ionsmith.learn.trainer import Training
 from ionsmith.objective.score import SpecObjective
 from ionsmith.objective.spec import parse_spec
 from ionsmith.represent.wyckoff_tokens import Request
-from ionsmith.testing import antifluorite, rock_salt
+from ionsmith.testing import antifluorite, formula, rock_salt
 
 SMALL = Settings(width=32, layers=2, heads=4, dropout=0.0)
 CARD = {
@@ -215,14 +215,25 @@ def test_equal_streams_give_equal_runs(network):
     assert run() == run()
 
 
-def test_outcomes_of_others_are_ignored(network):
+def test_crystals_of_others_are_lessons_too_and_not_proposed_again(network):
     learner = WyckoffLearner(network=network, novel=False, objective=OBJECTIVE)
-    asked = learner.ask(4, np.random.default_rng(0))
+    learner.ask(4, np.random.default_rng(0))
+    foreign = told([Outcome(rock_salt("Li", "Br", a=5.5)), Outcome(antifluorite("Li", "S", a=5.7))], halides)
     before = {name: tensor.clone() for name, tensor in learner._policy.network.state_dict().items()}
-    foreign = WyckoffLearner(network=network, novel=False).ask(1, np.random.default_rng(77))[0]
-    learner.tell([replace(foreign, candidate=rock_salt("K", "Br", a=6.6))], np.random.default_rng(0))
-    assert all(torch.equal(before[n], t) for n, t in learner._policy.network.state_dict().items())
-    assert len(asked) == 4
+    learner.tell(foreign, np.random.default_rng(0))
+    assert any(not torch.equal(before[n], t) for n, t in learner._policy.network.state_dict().items())
+    assert {formula for formula, _ in learner._memory.proposed} >= {"LiBr", "Li2S"}
+    best = max(learner._memory.best, key=lambda lesson: lesson.reward)
+    assert best.reward == 0.5 * learner._worth(foreign[0]), "LiBr is known"
+
+
+def test_what_no_sentence_describes_teaches_nothing(network):
+    learner = WyckoffLearner(network=network, novel=False, objective=OBJECTIVE)
+    learner.ask(1, np.random.default_rng(0))
+    before = set(learner._memory.proposed)
+    learner.tell(told([Outcome(formula("LiF"))], halides), np.random.default_rng(0))
+    assert learner._memory.proposed == before
+    assert not learner._memory.best
 
 
 @pytest.mark.parametrize("wrong", [{"power": 0.0}, {"rate": -1.0}, {"steps": 0}, {"family": 0}])

@@ -12,48 +12,29 @@ import importlib.util
 import logging
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ionsmith.core.errors import InputError
 from ionsmith.core.protocols import Generator, Objective, Rng
-from ionsmith.core.records import Candidate, FloatArray, Kind, Outcome, Status
+from ionsmith.core.records import Candidate, FloatArray, Outcome
 from ionsmith.core.registry import register
-from ionsmith.generate.feedback import fitness, proposal_key
-from ionsmith.generate.ions import Compound, compound_of
+from ionsmith.generate.choosing import Choosing
+from ionsmith.generate.feedback import fitness
 from ionsmith.generate.substitution import Substitution
-from ionsmith.represent.electrolyte import ElectrolyteFeatures
-from ionsmith.represent.elements import LAST
 
 log = logging.getLogger(__name__)
 
 _DIMENSIONS = 16  # principal components that the process sees
 _MOST_TOLD = 500  # scores that it is fitted to: its cost grows with their third power
-_MOST_WAITING = 1000  # proposals that stay in the race after they were passed over, the latest ones
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """A proposal of the inner source that nobody has looked at yet.
-
-    Attributes:
-        outcome: as the source proposed it, under this generator's name.
-        features: descriptors, shape (d,); None where the proposal was refused or cannot be described.
-    """
-
-    outcome: Outcome
-    features: FloatArray | None
 
 
 @register("generator", "bayesian")
-class Bayesian:
+class Bayesian(Choosing):
     """Chooses among the fresh proposals of a source those that a Gaussian process thinks may score best.
 
-    Until two different scores are known it hands the source's proposals through. What the source itself refused
-    comes last. Proposals that were passed over stay in the race; no compound comes twice.
+    It can tell them apart once two different scores are known.
 
     Args:
         prototypes: known crystals, for the substitution that is the source by default.
@@ -81,118 +62,23 @@ class Bayesian:
     ) -> None:
         if importlib.util.find_spec("botorch") is None:
             raise InputError('bayesian: expected botorch, which is not installed: pip install "ionsmith[bayesian]"')
-        if pool < 1:
-            raise InputError(f"bayesian: expected a pool of at least 1 proposal for each, got {pool}")
-        self._source = Substitution(prototypes, mobile=mobile, exclude=exclude) if source is None else source
-        self._exclude, self._objective, self._pool = frozenset(exclude), objective, pool
-        self._waiting: list[Waiting] = []
-        self._known: set[Compound] = set()
-        self._asked: dict[str, FloatArray] = {}
+        default = Substitution(prototypes, mobile=mobile, exclude=exclude)
+        super().__init__(default if source is None else source, exclude=exclude, pool=pool)
+        self._objective = objective
         self._features: list[FloatArray] = []
         self._scores: list[float] = []
 
-    def fit(self, outcomes: Sequence[Outcome], rng: Rng) -> Self:
-        """Learn from known materials, as the source does.
+    def _can_tell(self) -> bool:
+        return len(set(self._scores)) > 1
 
-        Args:
-            outcomes: of known materials.
-            rng: random stream.
-        """
-        self._source.fit(outcomes, rng)
-        self._learn(outcomes)
-        return self
+    def _hear(self, features: FloatArray, outcome: Outcome) -> None:
+        self._features.append(features)
+        self._scores.append(fitness(outcome, self._objective))
 
-    def ask(self, n: int, rng: Rng, condition: Any = None) -> Sequence[Outcome]:
-        """Return up to n proposals of the source, the most promising ones; fewer once the source has run dry.
-
-        Args:
-            n: number of proposals.
-            rng: random stream.
-            condition: handed to the source.
-        """
-        learning = len(set(self._scores)) > 1
-        self._refill(n * (self._pool if learning else 1), rng, condition)
-        places = self._ranked(n, rng) if learning else range(len(self._waiting))
-        chosen = list(places)[:n]
-        batch = [self._waiting[place] for place in chosen]
-        left = sorted(set(range(len(self._waiting))) - set(chosen))
-        self._waiting = [self._waiting[place] for place in left[-_MOST_WAITING:]]
-        self._asked |= {one.outcome.candidate.key: one.features for one in batch if one.features is not None}
-        return tuple(one.outcome for one in batch)
-
-    def tell(self, outcomes: Sequence[Outcome], rng: Rng) -> None:
-        """Learn the scores of proposals or of other materials; the source hears them too.
-
-        Args:
-            outcomes: merged over all stages.
-            rng: random stream, for the source.
-        """
-        self._source.tell(outcomes, rng)
-        self._learn(outcomes)
-
-    def _learn(self, outcomes: Sequence[Outcome]) -> None:
-        for outcome in outcomes:
-            # what was proposed is described as it was proposed: a relaxed cell is not known beforehand
-            key = proposal_key(outcome.candidate, self._asked)
-            (features,) = _described([outcome.candidate]) if key is None else (self._asked.pop(key),)
-            if features is not None:
-                self._features.append(features)
-                self._scores.append(fitness(outcome, self._objective))
-
-    def _refill(self, wanted: int, rng: Rng, condition: Any) -> None:
-        """Draw new proposals; what repeats a compound or holds an excluded element is no new one."""
-        while wanted > 0:
-            drawn = self._source.ask(wanted, rng, condition)
-            fresh = [self._own(outcome) for outcome in drawn if self._is_new(outcome.candidate)]
-            features = _described([outcome.candidate for outcome in fresh])
-            for outcome, row in zip(fresh, features, strict=True):
-                self._waiting.append(Waiting(outcome, row if outcome.status is Status.OK else None))
-            if len(drawn) < wanted or not fresh:
-                return
-            wanted -= len(fresh)
-
-    def _is_new(self, candidate: Candidate) -> bool:
-        if candidate.kind not in (Kind.CRYSTAL, Kind.COMPOSITION):
-            return True
-        compound = compound_of(candidate)
-        if compound in self._known or self._exclude & {e.symbol for e in candidate.composition.elements}:
-            return False
-        self._known.add(compound)
-        return True
-
-    def _own(self, outcome: Outcome) -> Outcome:
-        """Return a proposal under this generator's name; its notes say who made it."""
-        made = outcome.candidate.source
-        source = replace(made, name=self.name, notes=(*made.notes, f"proposed by {made.name}"))
-        return replace(outcome, candidate=replace(outcome.candidate, source=source))
-
-    def _ranked(self, n: int, rng: Rng) -> list[int]:
-        """Return places in the queue: the n most promising proposals, then whatever cannot be judged."""
-        able = [place for place, one in enumerate(self._waiting) if one.features is not None]
-        rest = [place for place, one in enumerate(self._waiting) if one.features is None]
-        rows = [one.features for one in self._waiting if one.features is not None]
-        if len(able) <= n:
-            return [*able, *rest]
+    def _best(self, proposals: Sequence[Outcome], features: FloatArray, n: int, rng: Rng) -> list[int]:
         told = _kept(np.array(self._scores), rng)
-        learnt, judged = _reduced(np.array(self._features)[told], np.array(rows))
-        draws = _draws(learnt, np.array(self._scores)[told], judged, n=n, rng=rng)
-        return [*(able[place] for place in _winners(draws)), *rest]
-
-
-def _described(candidates: Sequence[Candidate]) -> list[FloatArray | None]:
-    """Return descriptors of each material, shape (d,); None for what has no composition of known elements."""
-    known = [_describable(candidate) for candidate in candidates]
-    able = [candidate for candidate, fine in zip(candidates, known, strict=True) if fine]
-    if not able:
-        return [None] * len(candidates)
-    rows = iter(ElectrolyteFeatures().encode(able))
-    return [next(rows) if fine else None for fine in known]
-
-
-def _describable(candidate: Candidate) -> bool:
-    if candidate.kind not in (Kind.CRYSTAL, Kind.COMPOSITION):
-        return False
-    return max((element.Z for element in candidate.composition.elements), default=LAST + 1) <= LAST
+        learnt, judged = _reduced(np.array(self._features)[told], features)
+        return _winners(_draws(learnt, np.array(self._scores)[told], judged, n=n, rng=rng))
 
 
 def _kept(scores: FloatArray, rng: Rng) -> NDArray[np.int64]:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from pymatgen.core import Composition, Species, Structure
+from pymatgen.core import Composition, Element, Species, Structure
 
 from ionsmith.core.errors import InputError, PhysicsError
 from ionsmith.core.protocols import Rng
@@ -24,6 +24,9 @@ from ionsmith.represent.cell import symmetry_dataset
 
 _LARGEST = 80  # atoms of a prototype
 _VOLUME = (0.25, 4.0)  # range of the predicted over the prototype's volume that is believed
+UNWANTED = tuple(Element.from_Z(number).symbol for number in (2, 10, 18, 36, 43, 54, 61, *range(84, 119)))
+"""Noble gases and elements without a stable isotope, which no battery will contain."""
+
 Swap = tuple[tuple[str, str], ...]
 """Exchanges of one element for another, all at once."""
 
@@ -170,7 +173,7 @@ def formula_after(candidate: Candidate, swap: Swap) -> str:
 
 @lru_cache(maxsize=512)
 def likely_partners(symbol: str, charge: int) -> tuple[tuple[str, ...], tuple[float, ...]]:
-    """Return the stable elements that replace an ion at the same charge, and how often they do.
+    """Return the elements that may replace an ion at the same charge, and how often they do.
 
     Args:
         symbol: of the ion.
@@ -181,7 +184,7 @@ def likely_partners(symbol: str, charge: int) -> tuple[tuple[str, ...], tuple[fl
     if old not in statistics.species:
         return (), ()
     known = sorted(
-        (s for s in statistics.species if s.oxi_state == charge and s.symbol != symbol and not _radioactive(s.Z)),
+        (s for s in statistics.species if s.oxi_state == charge and s.symbol not in (symbol, *UNWANTED)),
         key=lambda s: str(s.symbol),
     )
     return tuple(str(s.symbol) for s in known), tuple(float(statistics.cond_prob(s, old)) for s in known)
@@ -219,11 +222,6 @@ def _statistics() -> Any:
     from pymatgen.analysis.structure_prediction.substitution_probability import SubstitutionProbability
 
     return SubstitutionProbability()
-
-
-def _radioactive(number: int) -> bool:
-    """Return whether an element has no stable isotope: technetium, promethium, and all beyond bismuth."""
-    return number in (43, 61) or number > 83
 
 
 def _wanted_volume(structure: Structure) -> float | None:

@@ -161,17 +161,25 @@ class WyckoffLearner:
         """Learn from what became of the last proposals.
 
         Args:
-            outcomes: merged over all stages, in any order; those of others are ignored.
+            outcomes: merged over all stages, in any order; crystals of others are lessons too.
             rng: random stream.
         """
-        lessons = []
-        for outcome in outcomes:
-            key = proposal_key(outcome.candidate, self._waiting)
-            if key is not None:
-                lessons.append(_lesson(self._waiting[key], self._reward(outcome)))
+        lessons = [lesson for outcome in outcomes if (lesson := self._heard(outcome)) is not None]
         idle = self._unbalanced[: len(lessons)]
         self._waiting, self._unbalanced = {}, []
         self._study([*lessons, *idle], rng)
+
+    def _heard(self, outcome: Outcome) -> Lesson | None:
+        """Return what an outcome teaches: as it was written, or, of others, as it became; None where no words fit."""
+        key = proposal_key(outcome.candidate, self._waiting)
+        if key is not None:
+            return _lesson(self._waiting[key], self._reward(outcome))
+        request = self._conditions.request().words()
+        read = _sentences(outcome.candidate, request)
+        if not read:
+            return None
+        self._memory.proposed.add((outcome.candidate.formula, read[0][len(request)]))
+        return Lesson(read, self._reward(outcome))
 
     def _study(self, lessons: Sequence[Lesson], rng: Rng) -> None:
         """Learn from new lessons and the best of the old ones, and remember the best of both."""

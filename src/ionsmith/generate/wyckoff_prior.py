@@ -14,21 +14,18 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from pymatgen.core import Element
 
 from ionsmith.artifacts.cards import load_artifact, save_artifact
 from ionsmith.core.errors import ArtifactError, InputError
 from ionsmith.core.protocols import Rng
 from ionsmith.core.records import Candidate, Kind, Origin, Outcome, Status, unreadable
 from ionsmith.core.registry import register
+from ionsmith.generate.ions import UNWANTED
 from ionsmith.generate.wyckoff_network import Settings, WyckoffNetwork
 from ionsmith.generate.wyckoff_writer import Conditions, Written, write
 from ionsmith.represent.wyckoff_tokens import LARGEST, decode
 
 ARTIFACT = "crystal_prior"
-
-UNWANTED = tuple(Element.from_Z(number).symbol for number in (2, 10, 18, 36, 43, 54, 61, *range(84, 95)))
-"""Noble gases and elements without a stable isotope, which no battery will contain."""
 
 TEMPERATURE, GEOMETRY_TEMPERATURE = 0.8, 0.5
 """Of draws by default: twice as many crystals are stable and new as at 1 and 1, and hardly fewer are new

@@ -1,0 +1,86 @@
+"""What a generator expects of proposals that nobody has judged: trees grown on the answers it has heard so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ionsmith.core.protocols import Rng
+from ionsmith.core.records import FloatArray, Outcome, Status, Value
+
+_TREES = 60
+_FEWEST = 20  # answers from which a quantity is learnt
+_AGAIN = 1.1  # grown anew once so many times the answers are known
+_MISSING = -1.0  # a descriptor that has no meaning for a material
+
+
+class Foresight:
+    """Learns every quantity that answers carry, and whether a proposal gets through all stages.
+
+    Extremely randomised trees (Geurts et al., doi 10.1007/s10994-006-6226-1), one forest for each quantity, learn
+    its best estimate, its spread, and whether the judge calls the material one of its domain.
+    """
+
+    def __init__(self) -> None:
+        self._features: list[FloatArray] = []
+        self._values: list[dict[str, tuple[float, float, float]]] = []
+        self._passed: list[float] = []
+        self._forests: dict[str, Any] = {}
+        self._gate: Any = None
+        self._grown = 0
+
+    def __len__(self) -> int:
+        """Return how many answers it has heard."""
+        return len(self._features)
+
+    def hear(self, features: FloatArray, outcome: Outcome) -> None:
+        """Take note of an answer; what failed is no answer.
+
+        Args:
+            features: descriptors of the material as it was proposed, shape (d,).
+            outcome: merged over all stages.
+        """
+        if outcome.status is not Status.FAILED:
+            self._features.append(np.nan_to_num(features, nan=_MISSING))
+            self._values.append({name: _numbers(value) for name, value in outcome.values.items()})
+            self._passed.append(float(outcome.status is Status.OK))
+
+    def expect(self, features: FloatArray, rng: Rng) -> tuple[list[dict[str, Value]], FloatArray]:
+        """Return for each proposal the values it may have, and its chance to get through all stages, shape (m,).
+
+        Args:
+            features: descriptors, shape (m, d).
+            rng: random stream, for trees that have to be grown.
+        """
+        if len(self) >= _AGAIN * self._grown:
+            self._grow(rng)
+        rows = np.nan_to_num(features, nan=_MISSING)
+        found: list[dict[str, Value]] = [{} for _ in rows]
+        for name, forest in self._forests.items():
+            for row, (mean, spread, inside) in zip(found, forest.predict(rows), strict=True):
+                row[name] = Value(float(mean), float(spread), "foresight", bool(inside > 0.5))
+        chance: FloatArray = np.ones(len(rows)) if self._gate is None else self._gate.predict(rows)
+        return found, chance
+
+    def _grow(self, rng: Rng) -> None:
+        table, self._grown = np.array(self._features), len(self)
+        names = sorted({name for values in self._values for name in values})
+        for name in names:
+            known = [place for place, values in enumerate(self._values) if name in values]
+            if len(known) >= _FEWEST:
+                self._forests[name] = _forest(table[known], [self._values[place][name] for place in known], rng)
+        if len(self) >= _FEWEST:
+            self._gate = _forest(table, self._passed, rng)
+
+
+def _numbers(value: Value) -> tuple[float, float, float]:
+    return value.mean, value.std, float(value.in_domain is not False)
+
+
+def _forest(features: FloatArray, target: Sequence[float] | Sequence[tuple[float, ...]], rng: Rng) -> Any:
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    seed = int(rng.integers(2**31))
+    return ExtraTreesRegressor(_TREES, max_features=0.4, random_state=seed).fit(features, np.array(target))

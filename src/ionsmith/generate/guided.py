@@ -1,0 +1,115 @@
+"""Reinforcement learning and a genetic algorithm side by side, and a model of their judge that ranks before it looks.
+
+The policy of ``generate/wyckoff_learner.py`` writes new frameworks but starts far from those that conduct; the
+genetic algorithm of ``generate/genetic.py`` never leaves known frameworks but knows which ions fit them. Each learns
+from what the other found (compare Ahn et al., arXiv 2007.04897, for molecules). Both draw more than the judge has
+time for: what trees grown on earlier answers expect decides which proposals it sees.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from ionsmith.core.errors import InputError
+from ionsmith.core.protocols import Generator, Objective, Rng
+from ionsmith.core.records import Candidate, FloatArray, Outcome
+from ionsmith.core.registry import register
+from ionsmith.generate.choosing import Choosing
+from ionsmith.generate.foresight import Foresight
+from ionsmith.generate.genetic import Genetic
+from ionsmith.generate.novelty import known_as
+from ionsmith.generate.team import Team
+from ionsmith.generate.wyckoff_learner import WyckoffLearner
+
+_BREEDER = 3.0  # proposals of the genetic algorithm for one of the policy, which takes ten times as long to write it
+_ENOUGH = 60  # answers before expectations mean something
+
+
+@register("generator", "guided")
+class Guided(Choosing):
+    """Policy and genetic algorithm propose, each hears of both; trees choose what is worth the judge's time.
+
+    Args:
+        prototypes: known crystals, for the genetic algorithm.
+        mobile: symbol of the ion that moves.
+        exclude: symbols of elements that never appear.
+        objective: the judge; without one nothing is learnt.
+        pool: fresh proposals drawn for each one that is handed out.
+        chance: share of the places that go to proposals drawn at random: expectations can be wrong.
+        caution: spreads by which every expected value is counted worse than it is; see
+            :func:`ionsmith.objective.score.log_probability`.
+        alike: most proposals of one chemical system among those handed out together.
+        novel: whether known compounds are left out (:func:`ionsmith.generate.novelty.known_as`).
+        source: another generator than the two.
+
+    Raises:
+        InputError: a pool or number of alike proposals below 1, or a share outside 0 to 1.
+    """
+
+    name = "guided"
+
+    def __init__(
+        self,
+        prototypes: Sequence[Candidate] = (),
+        *,
+        mobile: str = "Li",
+        exclude: Sequence[str] = (),
+        objective: Objective | None = None,
+        pool: int = 4,
+        chance: float = 0.15,
+        caution: float = 0.5,
+        alike: int = 2,
+        novel: bool = True,
+        source: Generator | None = None,
+    ) -> None:
+        if not 0.0 <= chance <= 1.0:
+            raise InputError(f"guided: expected a share of chance from 0 to 1, got {chance}")
+        if alike < 1:
+            raise InputError(f"guided: expected at least 1 alike proposal, got {alike}")
+        if source is None:
+            learner = WyckoffLearner(mobile=mobile, exclude=exclude, objective=objective, novel=novel)
+            breeder = Genetic(prototypes, mobile=mobile, exclude=exclude, objective=objective)
+            source = Team([(learner, 1.0), (breeder, _BREEDER)])
+        super().__init__(source, exclude=exclude, pool=pool)
+        self._objective, self._chance, self._alike, self._novel = objective, chance, alike, novel
+        self._caution = caution
+        self._foresight = Foresight()
+
+    def _can_tell(self) -> bool:
+        return self._objective is not None and len(self._foresight) >= _ENOUGH
+
+    def _hear(self, features: FloatArray, outcome: Outcome) -> None:
+        self._foresight.hear(features, outcome)
+
+    def _wanted(self, candidate: Candidate) -> bool:
+        return super()._wanted(candidate) and not (self._novel and known_as(candidate) is not None)
+
+    def _best(self, proposals: Sequence[Outcome], features: FloatArray, n: int, rng: Rng) -> list[int]:
+        worth = self._expected(proposals, features, rng)
+        lucky = rng.permutation(len(proposals))[: round(self._chance * n)]
+        systems = [str(proposal.candidate.composition.chemical_system) for proposal in proposals]
+        return _spread([*lucky, *np.argsort(-worth, kind="stable")], systems, n, self._alike)
+
+    def _expected(self, proposals: Sequence[Outcome], features: FloatArray, rng: Rng) -> FloatArray:
+        """Return what each proposal is expected to be worth: its score, if it gets through; shape (m,)."""
+        assert self._objective is not None
+        values, chance = self._foresight.expect(features, rng)
+        pairs = zip(proposals, values, strict=True)
+        answers = [Outcome(each.candidate, values=found) for each, found in pairs]
+        scores = [self._objective.score(answer, caution=self._caution) or 0.0 for answer in answers]
+        return np.array(scores) * chance
+
+
+def _spread(order: Sequence[int], systems: Sequence[str], n: int, alike: int) -> list[int]:
+    """Return the first n places of an order, no more of one system than allowed unless too few others are left."""
+    chosen: list[int] = []
+    held: Counter[str] = Counter()
+    unique = list(dict.fromkeys(int(place) for place in order))
+    for place in unique:
+        if len(chosen) < n and held[systems[place]] < alike:
+            chosen.append(place)
+            held[systems[place]] += 1
+    return (chosen + [place for place in unique if place not in set(chosen)])[:n]

@@ -1,0 +1,155 @@
+"""Choosing with foresight: it beats its sources at equal budget, stays diverse, and every member hears of all."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from generator_toys import answered, broken, iodide, keys, small_prototypes, symbols
+from ionsmith.core.errors import InputError
+from ionsmith.core.records import Outcome, Status, Value
+from ionsmith.data.library import measured_library
+from ionsmith.generate.choosing import described
+from ionsmith.generate.foresight import Foresight
+from ionsmith.generate.genetic import Genetic
+from ionsmith.generate.guided import Guided, _spread
+from ionsmith.generate.novelty import known_as
+from ionsmith.generate.pool import Pool
+from ionsmith.generate.substitution import Substitution
+from ionsmith.generate.team import Team
+from ionsmith.objective.score import SpecObjective
+from ionsmith.objective.spec import parse_spec
+from ionsmith.testing import rock_salt
+
+GAP = SpecObjective(parse_spec({"targets": {"band_gap": {"min": 6.0}}}))
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def judged(proposal):
+    """A gap that grows with the share of bromine and iodine, for what was not refused."""
+    gap = {"band_gap": Value(8.0 * iodide(proposal.candidate), 0.3, "toy")}
+    return replace(proposal, values=gap) if proposal.status is Status.OK else proposal
+
+
+def played(generator, *, rounds=4, n=25, seed=0):
+    heard = []
+    for number in range(rounds):
+        stream = rng([seed, number])
+        heard.append([judged(p) for p in generator.ask(n, stream)])
+        generator.tell(heard[-1], stream)
+    return heard
+
+
+def wins(rounds):
+    return sum(GAP.feasible(p) for proposals in rounds for p in proposals if p.values)
+
+
+def guided(**settings):
+    source = Genetic(small_prototypes(), objective=GAP)
+    return Guided(objective=GAP, source=source, **{"novel": False, "caution": 0.0, "alike": 9, **settings})
+
+
+def test_it_finds_more_than_the_same_source_without_foresight():
+    with_it = [wins(played(guided(), rounds=6, seed=s)) for s in range(2)]
+    without = [wins(played(Genetic(small_prototypes(), objective=GAP), rounds=6, seed=s)) for s in range(2)]
+    assert sum(with_it) > 1.5 * sum(without) > 0
+
+
+def test_equal_streams_and_answers_give_equal_proposals():
+    runs = [played(guided(), rounds=4, seed=4) for _ in range(2)]
+    assert list(map(keys, runs[0])) == list(map(keys, runs[1]))
+    assert {p.candidate.source.name for p in runs[0][-1]} == {"guided"}
+    assert {p.candidate.source.notes[-1] for p in runs[0][-1]} == {"proposed by genetic"}
+
+
+def test_until_it_has_heard_enough_it_hands_the_source_through():
+    hears = guided()
+    first = hears.ask(6, rng(3))
+    assert [p.candidate.formula for p in first] == [
+        p.candidate.formula for p in Genetic(small_prototypes(), objective=GAP).ask(6, rng(3))
+    ]
+    assert len(hears._waiting) == 0
+
+
+def test_no_more_of_one_system_than_allowed_are_handed_out_together():
+    hears = guided(alike=1)
+    played(hears, rounds=3)
+    systems = Counter(p.candidate.composition.chemical_system for p in hears.ask(20, rng(9)))
+    assert max(systems.values()) == 1
+    assert _spread([0, 1, 2, 0], ["a", "a", "b"], 3, 1) == [0, 2, 1], "others only where too few are left"
+
+
+def test_known_compounds_are_left_out_unless_wanted():
+    known = [Outcome(rock_salt("Li", x)) for x in ("F", "Cl", "Br")]
+    assert not Guided(objective=GAP, source=Pool(known)).ask(3, rng())
+    assert len(Guided(objective=GAP, source=Pool(known), novel=False).ask(3, rng())) == 3
+
+
+def test_the_default_team_writes_and_breeds():
+    source = Guided(small_prototypes(), objective=GAP)
+    source.fit(measured_library()[:6], rng())
+    asked = source.ask(8, rng(1))
+    makers = Counter(p.candidate.source.notes[-1] for p in asked)
+    assert makers["proposed by wyckoff"] == 2
+    assert makers["proposed by genetic"] == 6
+    assert all(known_as(p.candidate) is None for p in asked if p.status is Status.OK)
+    source.tell([judged(p) for p in asked], rng(2))
+
+
+def test_excluded_elements_never_appear():
+    rounds = played(guided(exclude=("S", "Br")), rounds=4, n=20)
+    assert not {"S", "Br"} & {s for proposals in rounds for p in proposals for s in symbols(p)}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"chance": 1.5}, "guided: expected a share of chance from 0 to 1, got 1.5"),
+        ({"alike": 0}, "guided: expected at least 1 alike proposal, got 0"),
+        ({"pool": 0}, "guided: expected a pool of at least 1 proposal for each, got 0"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        guided(**settings)
+
+
+def test_a_team_shares_by_weight_and_tells_everyone():
+    members = [Genetic(small_prototypes(), objective=GAP), Genetic(small_prototypes(), objective=GAP)]
+    team = Team([(members[0], 1.0), (members[1], 3.0)])
+    asked = team.ask(10, rng())
+    assert len(members[0]._waiting) in (2, 3)
+    assert len(members[0]._waiting) + len(members[1]._waiting) == len(asked) == 10
+    team.tell([answered(p) for p in asked], rng())
+    for member in members:
+        heard = {formula for formula, _ in member._told}
+        assert len(heard & {p.candidate.formula for p in asked}) >= 9, "all whose charges can be told"
+    assert len(Team([(Pool([]), 1.0)]).ask(3, rng())) == 0
+    with pytest.raises(InputError, match=r"team: expected generators with weights above 0, got \[0.0\]"):
+        Team([(members[0], 0.0)])
+    with pytest.raises(InputError, match=r"weights above 0, got \[\]"):
+        Team([])
+
+
+def test_foresight_expects_what_it_has_heard():
+    proposals = [p for p in Substitution(small_prototypes()).ask(150, rng()) if p.status is Status.OK]
+    rows = np.array(described([p.candidate for p in proposals]))
+    sees = Foresight()
+    assert sees.expect(rows[:3], rng())[0] == [{}, {}, {}]
+    for row, proposal in zip(rows[:100], proposals, strict=False):
+        answer = judged(proposal)
+        sees.hear(row, replace(answer, status=Status.REJECTED, note="oxide") if "O" in symbols(proposal) else answer)
+    values, chance = sees.expect(rows[100:], rng())
+    truth = np.array([judged(p).values["band_gap"].mean for p in proposals[100:]])
+    seen = np.array([found["band_gap"].mean for found in values])
+    assert np.corrcoef(truth, seen)[0, 1] > 0.9
+    assert all(found["band_gap"].std == pytest.approx(0.3) and found["band_gap"].in_domain for found in values)
+    oxides = np.array(["O" in symbols(p) for p in proposals[100:]])
+    assert chance[oxides].max() < chance[~oxides].min()
+    before = len(sees)
+    sees.hear(rows[0], broken(proposals[0]))
+    assert len(sees) == before, "a failure of ours says nothing about the crystal"
