@@ -11,7 +11,7 @@ from ionsmith.core.errors import InputError
 from ionsmith.core.records import Outcome, Status, Value
 from ionsmith.data.library import measured_library
 from ionsmith.generate.choosing import described
-from ionsmith.generate.foresight import Foresight
+from ionsmith.generate.foresight import Expectation, Foresight
 from ionsmith.generate.genetic import Genetic
 from ionsmith.generate.guided import Guided, _spread
 from ionsmith.generate.novelty import known_as
@@ -139,15 +139,19 @@ def test_foresight_expects_what_it_has_heard():
     proposals = [p for p in Substitution(small_prototypes()).ask(150, rng()) if p.status is Status.OK]
     rows = np.array(described([p.candidate for p in proposals]))
     sees = Foresight()
-    assert sees.expect(rows[:3], rng())[0] == [{}, {}, {}]
+    assert sees.expect(rows[:3], rng()) == [Expectation({}, {})] * 3
     for row, proposal in zip(rows[:100], proposals, strict=False):
         answer = judged(proposal)
         sees.hear(row, replace(answer, status=Status.REJECTED, note="oxide") if "O" in symbols(proposal) else answer)
-    values, chance = sees.expect(rows[100:], rng())
+    found = sees.expect(rows[100:], rng())
     truth = np.array([judged(p).values["band_gap"].mean for p in proposals[100:]])
-    seen = np.array([found["band_gap"].mean for found in values])
+    seen = np.array([each.values["band_gap"].mean for each in found])
     assert np.corrcoef(truth, seen)[0, 1] > 0.9
-    assert all(found["band_gap"].std == pytest.approx(0.3) and found["band_gap"].in_domain for found in values)
+    assert all(each.values["band_gap"].std == pytest.approx(0.3) for each in found)
+    assert all(each.values["band_gap"].in_domain for each in found)
+    doubt = np.array([each.guesses["band_gap"].std for each in found])
+    assert np.mean(np.abs(truth - seen) < 2.0 * doubt + 0.05) > 0.8
+    chance = np.array([each.chance for each in found])
     oxides = np.array(["O" in symbols(p) for p in proposals[100:]])
     assert chance[oxides].max() < chance[~oxides].min()
     before = len(sees)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,21 @@ _TREES = 60
 _FEWEST = 20  # answers from which a quantity is learnt
 _AGAIN = 1.1  # grown anew once so many times the answers are known
 _MISSING = -1.0  # a descriptor that has no meaning for a material
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What the judge may say of a proposal.
+
+    Attributes:
+        values: best estimates with the spreads that the judge would give them.
+        guesses: the same best estimates with the spread of the trees: how far the judge's may be from them.
+        chance: to get through all stages, 0 to 1.
+    """
+
+    values: dict[str, Value]
+    guesses: dict[str, Value]
+    chance: float = 1.0
 
 
 class Foresight:
@@ -47,8 +63,8 @@ class Foresight:
             self._values.append({name: _numbers(value) for name, value in outcome.values.items()})
             self._passed.append(float(outcome.status is Status.OK))
 
-    def expect(self, features: FloatArray, rng: Rng) -> tuple[list[dict[str, Value]], FloatArray]:
-        """Return for each proposal the values it may have, and its chance to get through all stages, shape (m,).
+    def expect(self, features: FloatArray, rng: Rng) -> list[Expectation]:
+        """Return what to expect of each proposal.
 
         Args:
             features: descriptors, shape (m, d).
@@ -56,13 +72,16 @@ class Foresight:
         """
         if len(self) >= _AGAIN * self._grown:
             self._grow(rng)
-        rows = np.nan_to_num(features, nan=_MISSING)
-        found: list[dict[str, Value]] = [{} for _ in rows]
+        rows = np.nan_to_num(features, nan=_MISSING).astype(np.float32)
+        chances = np.ones(len(rows)) if self._gate is None else self._gate.predict(rows)
+        found = [Expectation({}, {}, float(chance)) for chance in chances]
         for name, forest in self._forests.items():
-            for row, (mean, spread, inside) in zip(found, forest.predict(rows), strict=True):
-                row[name] = Value(float(mean), float(spread), "foresight", bool(inside > 0.5))
-        chance: FloatArray = np.ones(len(rows)) if self._gate is None else self._gate.predict(rows)
-        return found, chance
+            told = np.array([tree.predict(rows) for tree in forest.estimators_])
+            rest = zip(told.mean(axis=0), told[:, :, 0].std(axis=0), strict=True)
+            for each, ((mean, spread, inside), doubt) in zip(found, rest, strict=True):
+                each.values[name] = Value(float(mean), float(spread), "foresight", bool(inside > 0.5))
+                each.guesses[name] = Value(float(mean), float(doubt), "foresight")
+        return found
 
     def _grow(self, rng: Rng) -> None:
         table, self._grown = np.array(self._features), len(self)

@@ -9,13 +9,13 @@ time for: what trees grown on earlier answers expect decides which proposals it 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from ionsmith.core.errors import InputError
 from ionsmith.core.protocols import Generator, Objective, Rng
-from ionsmith.core.records import Candidate, FloatArray, Outcome
+from ionsmith.core.records import Candidate, FloatArray, Outcome, Value
 from ionsmith.core.registry import register
 from ionsmith.generate.choosing import Choosing
 from ionsmith.generate.foresight import Foresight
@@ -39,7 +39,7 @@ class Guided(Choosing):
         objective: the judge; without one nothing is learnt.
         pool: fresh proposals drawn for each one that is handed out.
         chance: share of the places that go to proposals drawn at random: expectations can be wrong.
-        caution: spreads by which every expected value is counted worse than it is; see
+        caution: spreads by which expected values are counted worse than they are for half of the other places; see
             :func:`ionsmith.objective.score.log_probability`.
         alike: most proposals of one chemical system among those handed out together.
         novel: whether known compounds are left out (:func:`ionsmith.generate.novelty.known_as`).
@@ -88,19 +88,28 @@ class Guided(Choosing):
         return super()._wanted(candidate) and not (self._novel and known_as(candidate) is not None)
 
     def _best(self, proposals: Sequence[Outcome], features: FloatArray, n: int, rng: Rng) -> list[int]:
-        worth = self._expected(proposals, features, rng)
+        sure, likely = self._expected(proposals, features, rng)
         lucky = rng.permutation(len(proposals))[: round(self._chance * n)]
+        ranked = zip(np.argsort(-likely, kind="stable"), np.argsort(-sure, kind="stable"), strict=True)
         systems = [str(proposal.candidate.composition.chemical_system) for proposal in proposals]
-        return _spread([*lucky, *np.argsort(-worth, kind="stable")], systems, n, self._alike)
+        return _spread([*lucky, *(place for pair in ranked for place in pair)], systems, n, self._alike)
 
     def _expected(self, proposals: Sequence[Outcome], features: FloatArray, rng: Rng) -> FloatArray:
-        """Return what each proposal is expected to be worth: its score, if it gets through; shape (m,)."""
-        assert self._objective is not None
-        values, chance = self._foresight.expect(features, rng)
-        pairs = zip(proposals, values, strict=True)
-        answers = [Outcome(each.candidate, values=found) for each, found in pairs]
-        scores = [self._objective.score(answer, caution=self._caution) or 0.0 for answer in answers]
-        return np.array(scores) * chance
+        """Return two worths of each proposal, each times its chance to get through; shape (2, m).
+
+        The first counts every value cautiously, as the policy is paid; the second is how likely the judge's best
+        estimates meet the targets. One alone would stay where all is known, the other chase vague promises.
+        """
+
+        def score(values: Mapping[str, Value], proposal: Outcome, caution: float) -> float:
+            assert self._objective is not None
+            return self._objective.score(Outcome(proposal.candidate, values=values), caution=caution) or 0.0
+
+        expected = self._foresight.expect(features, rng)
+        pairs = list(zip(expected, proposals, strict=True))
+        sure = [each.chance * score(each.values, proposal, self._caution) for each, proposal in pairs]
+        likely = [each.chance * score(each.guesses, proposal, 0.0) for each, proposal in pairs]
+        return np.array([sure, likely])
 
 
 def _spread(order: Sequence[int], systems: Sequence[str], n: int, alike: int) -> list[int]:
