@@ -17,6 +17,7 @@ from ionsmith.generate.ions import Compound, compound_of
 from ionsmith.represent.electrolyte import ElectrolyteFeatures
 from ionsmith.represent.elements import LAST
 
+_IDLE = 20  # draws in a row without anything new after which a source has run dry
 _MOST_WAITING = 1000  # proposals that stay in the race after they were passed over, the latest ones
 
 
@@ -134,14 +135,16 @@ class Choosing(ABC):
 
     def _refill(self, wanted: int, rng: Rng, condition: Any) -> None:
         """Draw new proposals; what repeats a compound or is not wanted is no new one."""
-        while wanted > 0:
+        idle = 0
+        while wanted > 0 and idle < _IDLE:
             drawn = self._source.ask(wanted, rng, condition)
             fresh = [self._own(outcome) for outcome in drawn if self._is_new(outcome.candidate)]
             features = described([outcome.candidate for outcome in fresh])
             for outcome, row in zip(fresh, features, strict=True):
                 self._waiting.append(Waiting(outcome, row if outcome.status is Status.OK else None))
-            if len(drawn) < wanted or not fresh:
+            if len(drawn) < wanted:
                 return
+            idle = 0 if fresh else idle + 1
             wanted -= len(fresh)
 
     def _is_new(self, candidate: Candidate) -> bool:

@@ -2,7 +2,8 @@
 
 Tournament selection (Goldberg and Deb, doi 10.1016/B978-0-08-050684-5.50008-2), elitism, and a limit on how many of
 the population may be alike. Coordinates are inherited, never invented: mutation is the substitution of
-``generate/ions.py``, and crossover puts elements of one parent into the framework of the other.
+``generate/ions.py`` or the doping of ``generate/doping.py``, and crossover puts elements of one parent into the
+framework of the other.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ionsmith.core.errors import InputError
 from ionsmith.core.protocols import Objective, Rng
 from ionsmith.core.records import Candidate, Kind, Origin, Outcome
 from ionsmith.core.registry import register
+from ionsmith.generate.doping import AliovalentExchange
 from ionsmith.generate.feedback import fitness, proposal_key
 from ionsmith.generate.ions import (
     Compound,
@@ -32,6 +34,7 @@ from ionsmith.generate.ions import (
 
 _TRIES = 50  # draws per child among the population, and as many among the prototypes before it has run dry
 _CONTESTANTS = 3  # of a tournament
+_LARGEST_DOPED = 48  # atoms of a cell with dopants
 _IMMIGRANTS = 0.1  # share of children whose framework is any prototype: no framework is lost for good
 
 
@@ -70,6 +73,8 @@ class Genetic:
         boldness: temperature of mutations; see :class:`ionsmith.generate.ions.IonExchange`.
         population: how many may become parents.
         crossover: probability that a child has two parents.
+        doping: probability that a child is its parent with a dopant, rather than with other ions throughout; doped
+            cells are larger and cost more.
         share: largest part of the population that may come from one chemical system.
 
     Raises:
@@ -88,15 +93,20 @@ class Genetic:
         boldness: float = 2.0,
         population: int = 40,
         crossover: float = 0.3,
+        doping: float = 0.0,
         share: float = 0.1,
     ) -> None:
         if population < 1:
             raise InputError(f"genetic: expected a population of at least 1, got {population}")
         if not 0.0 <= crossover <= 1.0:
             raise InputError(f"genetic: expected a probability of crossover from 0 to 1, got {crossover}")
+        if not 0.0 <= doping <= 1.0:
+            raise InputError(f"genetic: expected a probability of doping from 0 to 1, got {doping}")
         if not 0.0 < share <= 1.0:
             raise InputError(f"genetic: expected a share above 0 and up to 1, got {share}")
         self._exchange = IonExchange(mobile=mobile, exclude=exclude, boldness=boldness)
+        self._dopants = AliovalentExchange(mobile=mobile, exclude=exclude, boldness=boldness, largest=_LARGEST_DOPED)
+        self._doping = doping
         self._mobile, self._exclude, self._objective = mobile, frozenset(exclude), objective
         self._size, self._crossover, self._most_alike = population, crossover, math.ceil(share * population)
         crystals = ionic_crystals(prototypes, mobile=mobile)
@@ -167,6 +177,10 @@ class Genetic:
     def _child(self, rng: Rng) -> Outcome | None:
         for attempt in range(2 * _TRIES if self._prototypes or self._population else 0):
             breeders = self._population if attempt < _TRIES or not self._prototypes else self._prototypes
+            if self._doping and rng.random() < self._doping:
+                if (outcome := self._doped(breeders, rng)) is not None:
+                    return outcome
+                continue
             first, second, swap = self._mated(breeders, rng)
             compound = formula_after(first.crystal.candidate, swap), first.compound[1]
             charges = exchanged(first.crystal.charges, swap)
@@ -175,10 +189,27 @@ class Genetic:
                 return self._born(first, second, swap, compound)
         return None
 
+    def _doped(self, breeders: Sequence[Individual], rng: Rng) -> Outcome | None:
+        """Return a child that is its parent with a dopant; None where none fits or the compound is known."""
+        parent = self._parent(breeders, rng)
+        doping = self._dopants.draw(parent.crystal, rng)
+        crystal = None if doping is None else self._dopants.apply(parent.crystal, doping, origin=self.name)
+        if crystal is None:
+            return None
+        compound = str(crystal.candidate.composition.reduced_formula), parent.compound[1]
+        if compound in self._known or self._exclude & set(crystal.charges):
+            return None
+        self._known.add(compound)
+        self._waiting[crystal.candidate.key] = Individual(crystal, compound)
+        return Outcome(crystal.candidate)
+
+    def _parent(self, breeders: Sequence[Individual], rng: Rng) -> Individual:
+        foreign = self._prototypes and rng.random() < _IMMIGRANTS
+        return _any(self._prototypes, rng) if foreign else _winner(breeders, rng)
+
     def _mated(self, breeders: Sequence[Individual], rng: Rng) -> tuple[Individual, Individual | None, Swap]:
         """Return the parent of the framework, the second parent if there is one, and the exchange of ions."""
-        foreign = self._prototypes and rng.random() < _IMMIGRANTS
-        first = _any(self._prototypes, rng) if foreign else _winner(breeders, rng)
+        first = self._parent(breeders, rng)
         if rng.random() < self._crossover:
             second = _winner(breeders, rng)
             if swap := self._crossed(first, second, rng):

@@ -25,6 +25,7 @@ from ionsmith.generate.team import Team
 from ionsmith.generate.wyckoff_learner import WyckoffLearner
 
 _BREEDER = 3.0  # proposals of the genetic algorithm for one of the policy, which takes ten times as long to write it
+_DOPED = 0.25  # of the children of the genetic algorithm
 _ENOUGH = 60  # answers before expectations mean something
 
 
@@ -71,7 +72,7 @@ class Guided(Choosing):
             raise InputError(f"guided: expected at least 1 alike proposal, got {alike}")
         if source is None:
             learner = WyckoffLearner(mobile=mobile, exclude=exclude, objective=objective, novel=novel)
-            breeder = Genetic(prototypes, mobile=mobile, exclude=exclude, objective=objective)
+            breeder = Genetic(prototypes, mobile=mobile, exclude=exclude, objective=objective, doping=_DOPED)
             source = Team([(learner, 1.0), (breeder, _BREEDER)])
         super().__init__(source, exclude=exclude, pool=pool)
         self._objective, self._chance, self._alike, self._novel = objective, chance, alike, novel

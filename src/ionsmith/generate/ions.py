@@ -171,20 +171,23 @@ def formula_after(candidate: Candidate, swap: Swap) -> str:
     return str(Composition({becomes.get(s, s): amount for s, amount in amounts.items()}).reduced_formula)
 
 
-@lru_cache(maxsize=512)
-def likely_partners(symbol: str, charge: int) -> tuple[tuple[str, ...], tuple[float, ...]]:
-    """Return the elements that may replace an ion at the same charge, and how often they do.
+@lru_cache(maxsize=1024)
+def likely_partners(
+    symbol: str, charge: int, *, becomes: int | None = None
+) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """Return the elements that may replace an ion, and how often they do.
 
     Args:
         symbol: of the ion.
         charge: of the ion, e.
+        becomes: charge of what replaces it, e; the same if None.
     """
     statistics = _statistics()
-    old = Species(symbol, charge)
+    old, wanted = Species(symbol, charge), charge if becomes is None else becomes
     if old not in statistics.species:
         return (), ()
     known = sorted(
-        (s for s in statistics.species if s.oxi_state == charge and s.symbol not in (symbol, *UNWANTED)),
+        (s for s in statistics.species if s.oxi_state == wanted and s.symbol not in (symbol, *UNWANTED)),
         key=lambda s: str(s.symbol),
     )
     return tuple(str(s.symbol) for s in known), tuple(float(statistics.cond_prob(s, old)) for s in known)

@@ -1,0 +1,76 @@
+"""Aliovalent doping as a mutation: ions of a site give way to ions of the next charge, and the mobile ion pays.
+
+Carriers come from such defects: most fast conductors are doped. The likely partners are those of
+``generate/ions.py``, one charge up or down; where the vacancies or interstitials go is told in
+``generate/dopants.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ionsmith.core.errors import IonsmithError
+from ionsmith.core.protocols import Rng
+from ionsmith.core.records import Origin
+from ionsmith.generate.dopants import Doping, dope
+from ionsmith.generate.ions import IonicCrystal, likely_partners
+
+_DOUBLED = 2  # cells in which a site that comes once is half replaced
+
+
+class AliovalentExchange:
+    """Draws dopants and puts them in.
+
+    Args:
+        mobile: symbol of the ion that balances the charge.
+        exclude: symbols of elements that are never put in.
+        boldness: temperature of the draw; see :class:`ionsmith.generate.ions.IonExchange`.
+        largest: most atoms of the doped cell.
+    """
+
+    def __init__(self, *, mobile: str, exclude: Sequence[str], boldness: float, largest: int) -> None:
+        self._mobile, self._exclude, self._boldness, self._largest = mobile, frozenset(exclude), boldness, largest
+
+    def draw(self, host: IonicCrystal, rng: Rng) -> Doping | None:
+        """Return a dopant for one of the crystal's sites and how much of it; None where no ion is likely.
+
+        Args:
+            host: crystal that is doped.
+            rng: random stream.
+        """
+        sites = sorted(symbol for symbol in host.charges if symbol != self._mobile)
+        site = sites[int(rng.integers(len(sites)))]
+        charge = host.charges[site] + (1 if rng.random() < 0.5 else -1)
+        partners, weights = likely_partners(site, host.charges[site], becomes=charge)
+        allowed = [p not in host.charges and p not in self._exclude for p in partners]
+        powers = np.where(allowed, np.asarray(weights) ** (1.0 / self._boldness), 0.0)
+        if not powers.sum() > 0.0:
+            return None
+        dopant = partners[int(rng.choice(len(partners), p=powers / powers.sum()))]
+        count = sum(each.specie.symbol == site for each in host.candidate.structure)
+        parts = count if count > 1 else _DOUBLED
+        level = int(rng.integers(1, parts + 1)) / parts
+        return Doping(site, dopant, level, charge, self._mobile, self._largest)
+
+    def apply(self, host: IonicCrystal, doping: Doping, *, origin: str) -> IonicCrystal | None:
+        """Return the doped crystal of lowest electrostatic energy; None where there is none.
+
+        Args:
+            host: crystal that is doped.
+            doping: what is put where.
+            origin: name of the source, for the record.
+        """
+        try:
+            made = dope(host.candidate, doping, count=1)[0]
+        except IonsmithError:
+            return None
+        words = (
+            f"{host.candidate.formula}: {doping.level:.0%} {doping.site} -> {doping.dopant}, {self._mobile} balances"
+        )
+        child = replace(made, source=Origin(origin, words, notes=made.source.notes[-2:]))
+        held = {e.symbol for e in child.composition.elements}
+        charges = {**host.charges, doping.dopant: int(doping.charge or 0)}
+        return IonicCrystal(child, {symbol: charge for symbol, charge in charges.items() if symbol in held})
