@@ -13,14 +13,14 @@ from ionsmith.data.library import measured_library
 from ionsmith.generate.choosing import described
 from ionsmith.generate.foresight import Expectation, Foresight
 from ionsmith.generate.genetic import Genetic
-from ionsmith.generate.guided import Guided, _spread
+from ionsmith.generate.guided import Guided, _anions, _spread
 from ionsmith.generate.novelty import known_as
 from ionsmith.generate.pool import Pool
 from ionsmith.generate.substitution import Substitution
 from ionsmith.generate.team import Team
 from ionsmith.objective.score import SpecObjective
 from ionsmith.objective.spec import parse_spec
-from ionsmith.testing import rock_salt
+from ionsmith.testing import formula, rock_salt
 
 GAP = SpecObjective(parse_spec({"targets": {"band_gap": {"min": 6.0}}}))
 
@@ -50,7 +50,9 @@ def wins(rounds):
 
 def guided(**settings):
     source = Genetic(small_prototypes(), objective=GAP)
-    return Guided(objective=GAP, source=source, **{"novel": False, "caution": 0.0, "alike": 9, **settings})
+    return Guided(
+        objective=GAP, source=source, **{"novel": False, "caution": 0.0, "alike": 9, "kin": 1.0, **settings}
+    )
 
 
 def test_it_finds_more_than_the_same_source_without_foresight():
@@ -80,7 +82,16 @@ def test_no_more_of_one_system_than_allowed_are_handed_out_together():
     played(hears, rounds=3)
     systems = Counter(p.candidate.composition.chemical_system for p in hears.ask(20, rng(9)))
     assert max(systems.values()) == 1
-    assert _spread([0, 1, 2, 0], ["a", "a", "b"], 3, 1) == [0, 2, 1], "others only where too few are left"
+    assert _spread([0, 1, 2, 0], [(["a", "a", "b"], 1)], 3) == [0, 2, 1], "others only where too few are left"
+    assert _spread([0, 1, 2, 3], [("aabb", 1), ("wxyz", 9)], 2) == [0, 2]
+
+
+def test_no_anions_take_more_than_their_share():
+    hears = guided(kin=0.2)
+    played(hears, rounds=3)
+    asked = [p.candidate for p in hears.ask(20, rng(9))]
+    assert max(Counter(_anions(asked)).values()) <= 4
+    assert _anions([rock_salt("Li", "F"), formula("Li6PS5Cl"), formula("Li3P")]) == ["9", "16-17", "15"]
 
 
 def test_known_compounds_are_left_out_unless_wanted():
@@ -110,6 +121,7 @@ def test_excluded_elements_never_appear():
     [
         ({"chance": 1.5}, "guided: expected a share of chance from 0 to 1, got 1.5"),
         ({"alike": 0}, "guided: expected at least 1 alike proposal, got 0"),
+        ({"kin": 0.0}, "guided: expected a share of kin above 0 and up to 1, got 0.0"),
         ({"pool": 0}, "guided: expected a pool of at least 1 proposal for each, got 0"),
     ],
 )

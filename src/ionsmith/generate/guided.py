@@ -8,6 +8,7 @@ time for: what trees grown on earlier answers expect decides which proposals it 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -23,6 +24,8 @@ from ionsmith.generate.genetic import Genetic
 from ionsmith.generate.novelty import known_as
 from ionsmith.generate.team import Team
 from ionsmith.generate.wyckoff_learner import WyckoffLearner
+from ionsmith.represent.composition import elements_of
+from ionsmith.represent.elements import anion_mask
 
 _BREEDER = 3.0  # proposals of the genetic algorithm for one of the policy, which takes ten times as long to write it
 _DOPED = 0.25  # of the children of the genetic algorithm
@@ -43,6 +46,7 @@ class Guided(Choosing):
         caution: spreads by which expected values are counted worse than they are for half of the other places; see
             :func:`ionsmith.objective.score.log_probability`.
         alike: most proposals of one chemical system among those handed out together.
+        kin: largest share of those handed out together that may have the same anions.
         novel: whether known compounds are left out (:func:`ionsmith.generate.novelty.known_as`).
         source: another generator than the two.
 
@@ -63,6 +67,7 @@ class Guided(Choosing):
         chance: float = 0.15,
         caution: float = 0.5,
         alike: int = 2,
+        kin: float = 0.25,
         novel: bool = True,
         source: Generator | None = None,
     ) -> None:
@@ -70,13 +75,15 @@ class Guided(Choosing):
             raise InputError(f"guided: expected a share of chance from 0 to 1, got {chance}")
         if alike < 1:
             raise InputError(f"guided: expected at least 1 alike proposal, got {alike}")
+        if not 0.0 < kin <= 1.0:
+            raise InputError(f"guided: expected a share of kin above 0 and up to 1, got {kin}")
         if source is None:
             learner = WyckoffLearner(mobile=mobile, exclude=exclude, objective=objective, novel=novel)
             breeder = Genetic(prototypes, mobile=mobile, exclude=exclude, objective=objective, doping=_DOPED)
             source = Team([(learner, 1.0), (breeder, _BREEDER)])
         super().__init__(source, exclude=exclude, pool=pool)
         self._objective, self._chance, self._alike, self._novel = objective, chance, alike, novel
-        self._caution = caution
+        self._caution, self._kin = caution, kin
         self._foresight = Foresight()
 
     def _can_tell(self) -> bool:
@@ -92,8 +99,11 @@ class Guided(Choosing):
         sure, likely = self._expected(proposals, features, rng)
         lucky = rng.permutation(len(proposals))[: round(self._chance * n)]
         ranked = zip(np.argsort(-likely, kind="stable"), np.argsort(-sure, kind="stable"), strict=True)
-        systems = [str(proposal.candidate.composition.chemical_system) for proposal in proposals]
-        return _spread([*lucky, *(place for pair in ranked for place in pair)], systems, n, self._alike)
+        order = [*lucky, *(place for pair in ranked for place in pair)]
+        candidates = [proposal.candidate for proposal in proposals]
+        systems = [str(candidate.composition.chemical_system) for candidate in candidates]
+        limits = [(systems, self._alike), (_anions(candidates), math.ceil(self._kin * n))]
+        return _spread(order, limits, n)
 
     def _expected(self, proposals: Sequence[Outcome], features: FloatArray, rng: Rng) -> FloatArray:
         """Return two worths of each proposal, each times its chance to get through; shape (2, m).
@@ -113,13 +123,27 @@ class Guided(Choosing):
         return np.array([sure, likely])
 
 
-def _spread(order: Sequence[int], systems: Sequence[str], n: int, alike: int) -> list[int]:
-    """Return the first n places of an order, no more of one system than allowed unless too few others are left."""
+def _anions(candidates: Sequence[Candidate]) -> list[str]:
+    """Return for each material its anions, as a word."""
+    numbers = elements_of(candidates).numbers
+    marked = np.where(anion_mask(numbers), numbers, 0)
+    return ["-".join(str(number) for number in row if number) for row in marked]
+
+
+def _spread(order: Sequence[int], limits: Sequence[tuple[Sequence[str], int]], n: int) -> list[int]:
+    """Return the first n places of an order, no more of a kind than allowed unless too few others are left.
+
+    Args:
+        order: places, best first; a place may come more than once.
+        limits: each the kind of every place, and how many of one kind are allowed.
+        n: number of places.
+    """
     chosen: list[int] = []
-    held: Counter[str] = Counter()
+    held: Counter[tuple[int, str]] = Counter()
     unique = list(dict.fromkeys(int(place) for place in order))
     for place in unique:
-        if len(chosen) < n and held[systems[place]] < alike:
+        kinds = [(number, labels[place]) for number, (labels, _) in enumerate(limits)]
+        if len(chosen) < n and all(held[kind] < limits[kind[0]][1] for kind in kinds):
             chosen.append(place)
-            held[systems[place]] += 1
+            held.update(kinds)
     return (chosen + [place for place in unique if place not in set(chosen)])[:n]
