@@ -121,3 +121,12 @@ def test_chgnet_energies_are_those_of_the_whole_cell():
         whole[-1] = "Li", place / repeats
         assert energy == pytest.approx(float(model.predict_structure(whole, task="e")["e"]) * len(whole), abs=1e-3)
     assert evaluate(places[:1]).shape == (1,)
+
+
+def test_room_between_the_points_of_the_coarse_grid_is_found():
+    full = {"Li": 0.31, "La": 0.63}  # every site of a perovskite counts as lanthanum
+    places = [[0, 0, 0], [0.5, 0.5, 0.5], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]
+    crystal = Structure(Lattice.cubic(3.8845), [full, "Ti", "O", "O", "O"], places)
+    found = potential_landscape(crystal, lambda places: np.cos(2 * np.pi * places).sum(axis=1))
+    assert 0 < found.evaluations < found.points
+    assert np.isfinite(found.percolation.field.values).all()

@@ -86,6 +86,8 @@ def potential_landscape(
     known = np.full(alike.size, np.nan)
     index = np.indices(shape).reshape(3, -1)
     wanted = (index % 2 == 0).all(axis=0) & room
+    if not wanted.any():  # a tight framework, whose little room lies between the points of the coarse grid
+        wanted = room
     count = _fill(known, alike, wanted, symmetry, evaluate)
     for _ in range(_ROUNDS):
         values = _interpolate(known, room, coarse, shape)
