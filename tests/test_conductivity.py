@@ -7,7 +7,7 @@ import pytest
 from pymatgen.core import Composition, Lattice, Structure
 
 from ionsmith.artifacts.cards import CARD_FILE, read_card
-from ionsmith.core.crystals import CRYSTAL_FACT, crystal_facts
+from ionsmith.core.crystals import CRYSTAL_FACT, arranged, crystal_facts
 from ionsmith.core.errors import ArtifactError, InputError
 from ionsmith.core.protocols import PropertyModel
 from ionsmith.core.records import Bound, Candidate, Kind, Origin, Outcome, Value
@@ -15,6 +15,7 @@ from ionsmith.data.library import load_library
 from ionsmith.data.obelix import load_obelix
 from ionsmith.data.obelix_crystals import with_crystals
 from ionsmith.evaluate.parts import parts_of
+from ionsmith.io.ordering import order_candidate
 from ionsmith.predict.conductivity import ARTIFACT, QUANTITY, ConductivityModel, save, train
 from ionsmith.predict.conductivity_view import Sight, sight_of, view
 from ionsmith.represent.cell import CELL_FACT, cell_facts
@@ -236,7 +237,7 @@ def test_settings_out_of_range_are_refused(setting):
 
 def test_an_unfitted_model_says_so():
     model = ConductivityModel()
-    assert model.fingerprint == "conductivity-unfitted"
+    assert model.fingerprint == "conductivity-2-unfitted"
     with pytest.raises(InputError, match="call fit or load"):
         model.predict([rock_salt()])
 
@@ -318,3 +319,20 @@ def test_no_test_row_is_in_the_shipped_memory(mirror):
     known = {n.doi for n in model.neighbours(formula("Li3PS4"), 10_000)}
     taught = {outcome.candidate.source.facts["doi"] for outcome in load_obelix("train")}
     assert known == taught
+
+
+def test_the_crystal_of_an_arrangement_is_answered_by_its_formula():
+    model, salt = ConductivityModel.load(), rock_salt("Li", "F", a=4.03)
+    invented = Candidate(Kind.CRYSTAL, salt.structure, arranged(Origin("toy", "toy:invented")))
+    rough = salt.structure.copy()
+    rough.perturb(0.3)  # no symmetry is left
+    shapeless = Candidate(Kind.CRYSTAL, rough, Origin("toy", "toy:rough"))
+    assert [sight_of(each) for each in (salt, invented, shapeless)] == [Sight.CELL, Sight.FORMULA, Sight.FORMULA]
+    found = model.predict([formula("LiF"), salt, invented, shapeless]).mean
+    assert found[2:] == pytest.approx(found[0], abs=1e-9)
+    assert abs(found[1] - found[0]) > 1e-3
+    approximant = order_candidate(disordered_chloride())
+    assert sight_of(disordered_chloride()) is Sight.CRYSTAL
+    assert (
+        sight_of(approximant) is sight_of(approximant.child(approximant.structure, note="relaxed")) is Sight.FORMULA
+    )

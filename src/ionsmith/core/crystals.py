@@ -1,16 +1,29 @@
-"""The crystal of a candidate, wherever it is written: as its payload, or beside a composition as a fact."""
+"""The crystal of a candidate, wherever it is written, and whether anybody ever refined it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pymatgen.core import Element, Structure
 
 from ionsmith.core.errors import InputError
-from ionsmith.core.records import Candidate, Kind
+from ionsmith.core.records import Candidate, Kind, Origin
 
 CRYSTAL_FACT = "crystal"
 """Key of ``Origin.facts`` under which a composition candidate may carry its measured crystal."""
+
+ARRANGED_FACT = "arranged"
+"""Key of ``Origin.facts`` that is true where we put the atoms in their places: an approximant or an invention."""
+
+
+def arranged(origin: Origin) -> Origin:
+    """Return the origin of a crystal whose atoms we arranged.
+
+    Args:
+        origin: with the facts that are known of it.
+    """
+    return replace(origin, facts={**origin.facts, ARRANGED_FACT: True})
 
 
 def crystal_facts(structure: Structure) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import spglib
 from numpy.typing import NDArray
 from pymatgen.core import Element, Structure
 
+from ionsmith.core.crystals import arranged
 from ionsmith.core.errors import InputError, PhysicsError
 from ionsmith.core.records import Candidate, FloatArray, Kind, Origin
 from ionsmith.io.charges import guess_charges
@@ -342,4 +343,6 @@ def _candidate(host: Candidate, plan: _Plan, state: State, place: int, energy: f
     )
     locator = f"{host.source.locator}+{doping.dopant}:{doping.site}:{doping.level:g}#{place}"
     facts = {"host": host.formula, "host_key": host.key}
-    return Candidate(Kind.CRYSTAL, made, Origin("dopants", locator, facts, notes), (*host.parents, host.key))
+    return Candidate(
+        Kind.CRYSTAL, made, arranged(Origin("dopants", locator, facts, notes)), (*host.parents, host.key)
+    )

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ionsmith.core.crystals import arranged
 from ionsmith.core.errors import IonsmithError
 from ionsmith.core.protocols import Rng
 from ionsmith.core.records import Origin
@@ -70,7 +71,7 @@ class AliovalentExchange:
         words = (
             f"{host.candidate.formula}: {doping.level:.0%} {doping.site} -> {doping.dopant}, {self._mobile} balances"
         )
-        child = replace(made, source=Origin(origin, words, notes=made.source.notes[-2:]))
+        child = replace(made, source=arranged(Origin(origin, words, notes=made.source.notes[-2:])))
         held = {e.symbol for e in child.composition.elements}
         charges = {**host.charges, doping.dopant: int(doping.charge or 0)}
         return IonicCrystal(child, {symbol: charge for symbol, charge in charges.items() if symbol in held})

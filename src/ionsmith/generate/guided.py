@@ -111,10 +111,12 @@ class Guided(Choosing):
         The first counts every value cautiously, as the policy is paid; the second is how likely the judge's best
         estimates meet the targets. One alone would stay where all is known, the other chase vague promises.
         """
+        objective = self._objective
+        if objective is None:
+            return np.zeros((2, len(proposals)))
 
         def score(values: Mapping[str, Value], proposal: Outcome, caution: float) -> float:
-            assert self._objective is not None
-            return self._objective.score(Outcome(proposal.candidate, values=values), caution=caution) or 0.0
+            return objective.score(Outcome(proposal.candidate, values=values), caution=caution) or 0.0
 
         expected = self._foresight.expect(features, rng)
         pairs = list(zip(expected, proposals, strict=True))

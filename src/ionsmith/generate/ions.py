@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from pymatgen.core import Composition, Element, Species, Structure
 
+from ionsmith.core.crystals import arranged
 from ionsmith.core.errors import InputError, PhysicsError
 from ionsmith.core.protocols import Rng
 from ionsmith.core.records import Candidate, Kind, Origin, Outcome, Status
@@ -120,7 +121,7 @@ class IonExchange:
         known = before is not None and after is not None and _VOLUME[0] < after / before < _VOLUME[1]
         if known:
             structure.scale_lattice(structure.volume * after / before)
-        candidate = Candidate(Kind.CRYSTAL, structure, origin, parents)
+        candidate = Candidate(Kind.CRYSTAL, structure, arranged(origin), parents)
         if known:
             return Outcome(candidate)
         note = f"{in_words(swap)}: no cell volume fits the new bonds"

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from ionsmith.artifacts.cards import load_artifact, save_artifact
+from ionsmith.core.crystals import arranged
 from ionsmith.core.errors import ArtifactError, InputError
 from ionsmith.core.protocols import Rng
 from ionsmith.core.records import Candidate, Kind, Origin, Outcome, Status, unreadable
@@ -103,7 +104,7 @@ def _proposal(written: Written, name: str) -> Outcome:
             problem = " ".join(str(reason).split())
         else:
             words = f"{structure.composition.reduced_formula}, space group {crystal.space_group}"
-            return Outcome(Candidate(Kind.CRYSTAL, structure, Origin(name, words)))
+            return Outcome(Candidate(Kind.CRYSTAL, structure, arranged(Origin(name, words))))
     else:
         problem = written.problem
     text = " ".join(map(str, written.words))

@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pymatgen.core import Species, Structure
 
+from ionsmith.core.crystals import arranged
 from ionsmith.core.records import Candidate
 from ionsmith.io.arrange import Supercell, arrange
 from ionsmith.io.charges import Charges, guess_charges
@@ -71,7 +72,8 @@ def order_candidate(candidate: Candidate, *, max_sites: int = 200) -> Candidate:
     if candidate.structure.is_ordered:
         return candidate
     ordering = ordered_approximant(candidate.structure, max_sites=max_sites)
-    return candidate.child(ordering.structure, note=ordering.note)
+    child = candidate.child(ordering.structure, note=ordering.note)
+    return replace(child, source=arranged(child.source))
 
 
 def ordered_approximant(structure: Structure, *, max_sites: int = 200, tolerance: float = 0.01) -> Ordering:

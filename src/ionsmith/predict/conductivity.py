@@ -61,8 +61,10 @@ class ConductivityModel(MeasuredModel[Sight, Expert]):
     composition alone (there 0.6 T + 0.4 S); composition and a cell that can be believed; and, for a crystal in
     which lithium has more sites than it fills or shares them, cell and sites of lithium (``LithiumNetwork``), half
     of the trees looking at these. Training rows whose sites are unknown borrow those of the nearest row whose sites
-    are known, so that the trees cannot learn whether there was a crystal. Ordered crystals, such as generators
-    and databases of computed crystals give, are answered by their cell: their full sites were assumed, not observed.
+    are known, so that the trees cannot learn whether there was a crystal. Ordered crystals, such as databases of
+    computed crystals give, are answered by their cell: their full sites were assumed, not observed. Approximants,
+    inventions of generators and ordered crystals in P1 are answered by their formula: read as refined crystals,
+    the approximants of kept-out conductors come out a decade too low (docs/benchmarks/conductivity.md).
 
     Values below ``floor`` (1e-12 S/cm) are learnt as the floor, a limit as the limit itself, mostly 1e-10 S/cm; so a
     prediction near or below -10 reads "an insulator". ``std`` comes from grouped cross-validation as a function of

@@ -52,8 +52,9 @@ def sight_of(candidate: Candidate) -> Sight:
     """Return what there is to see of a candidate, which decides the expert that answers.
 
     ``CRYSTAL`` where lithium is known to have more sites than it fills, or to share them; ``CELL`` for any other
-    crystal, or a composition with its cell; ``FORMULA`` where the cell is not known or cannot be believed. An ordered
-    crystal counts as its cell, because nothing tells whether its order was refined or only assumed.
+    crystal, or a composition with its cell; ``FORMULA`` where the cell is not known or cannot be believed, as that of
+    a crystal that we arranged. An ordered crystal from elsewhere counts as its cell, because nothing tells whether
+    its order was refined or only assumed.
 
     Args:
         candidate: crystal or composition.

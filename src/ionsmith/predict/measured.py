@@ -22,6 +22,8 @@ from ionsmith.represent.electrolyte import MOBILE
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+_REVISION = 2  # of what is read off a candidate, where the weights stay the same
+
 Look = TypeVar("Look", bound=Hashable)
 """What an expert looks at."""
 
@@ -76,7 +78,7 @@ class MeasuredModel(ABC, Generic[Look, AnExpert]):
     @property
     def fingerprint(self) -> str:
         """Text that changes whenever the prediction for the same candidate could change."""
-        return f"{self.name}-{self._fingerprint or 'unfitted'}"
+        return f"{self.name}-{_REVISION}-{self._fingerprint or 'unfitted'}"
 
     @classmethod
     def load(cls, *, folder: Path | None = None) -> Self:

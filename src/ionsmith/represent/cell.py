@@ -12,6 +12,7 @@ import numpy as np
 from pymatgen.core import Lattice, Structure
 from pymatgen.symmetry.groups import SpaceGroup, sg_symbol_from_int_number
 
+from ionsmith.core.crystals import ARRANGED_FACT
 from ionsmith.core.errors import InputError
 from ionsmith.core.records import Candidate, FloatArray, Kind
 from ionsmith.represent.composition import elements_of
@@ -81,7 +82,7 @@ def cell_facts(
 
 
 def has_cell(candidate: Candidate) -> bool:
-    """Return whether :func:`cell_of` gives a cell, without looking for its symmetry.
+    """Return whether :func:`cell_of` gives a cell.
 
     Args:
         candidate: crystal or composition.
@@ -90,9 +91,23 @@ def has_cell(candidate: Candidate) -> bool:
         InputError: cell facts that make no cell, or a composition that the features cannot read.
     """
     if candidate.kind is Kind.CRYSTAL:
-        return _believable(float(candidate.structure.volume), candidate)
+        return _observed(candidate) and _believable(float(candidate.structure.volume), candidate)
     facts = candidate.source.facts.get(CELL_FACT)
     return facts is not None and _believable(_read(facts, candidate.source.locator)[0], candidate)
+
+
+def _observed(candidate: Candidate) -> bool:
+    """Return whether a crystal's cell and symmetry may be those of a measurement, and not of our arrangement.
+
+    Real conductors disorder: their ordered approximant has a larger cell and hardly any symmetry, and no model that
+    learnt from refined crystals can read it. Nobody refines a crystal in P1, so an ordered one without symmetry is
+    an arrangement wherever it comes from.
+    """
+    if candidate.source.facts.get(ARRANGED_FACT):
+        return False
+    structure = candidate.structure
+    dataset = symmetry_dataset(structure) if structure.is_ordered and len(structure) > 1 else None
+    return dataset is None or int(dataset.number) > 1
 
 
 def _believable(volume: float, candidate: Candidate) -> bool:
@@ -105,6 +120,9 @@ def _believable(volume: float, candidate: Candidate) -> bool:
 
 def cell_of(candidate: Candidate) -> Cell | None:
     """Return the candidate's cell; None where nothing but the composition is known or to be believed.
+
+    The cell of an ordered approximant or of an invented crystal says nothing of a measurement and is not believed,
+    nor that of an ordered crystal without any symmetry.
 
     A cell whose volume is below 0.6 or above 1.8 times what its anions need (``ION_VOLUME``) is not believed: of
     the 478 rows of OBELiX train that is true for three, each with a Z that contradicts its cell.
