@@ -131,6 +131,7 @@ class _Plan:
         self._host = len(large)
         self._added, self._unit = added, charges[doping.mobile]
         self._charges = np.array([charges[site.specie.symbol] for site in large] + [0.0] * len(interstitials))
+        self._clash = _clashes(large, interstitials)
         self._matrix = ewald_matrix(large.lattice, self.places)
         self._permutations = _permutations(large, interstitials)
         self.compensation = round(abs(number * added) / self._unit)
@@ -180,9 +181,8 @@ class _Plan:
 
     def _crowded(self, state: State) -> bool:
         """Whether two filled interstitial sites are too close."""
-        lattice = self.large.lattice
-        pairs = itertools.combinations(state[2], 2)
-        return any(lattice.get_distance_and_image(self.places[a], self.places[b])[0] < APART for a, b in pairs)
+        filled = [place - self._host for place in state[2]]
+        return bool(self._clash[np.ix_(filled, filled)].any())
 
     def _energy(self, state: State) -> float:
         charges = self._charges.copy()
@@ -292,6 +292,14 @@ def _interstitials(
     most = max(1, _MOST_INTERSTITIALS // len(shifts))
     places = [(np.asarray(place) + shift) / np.array(repeats) for place in free[:most] for shift in shifts]
     return np.array(places).reshape(-1, 3) % 1.0
+
+
+def _clashes(large: Structure, interstitials: FloatArray) -> NDArray[np.bool_]:
+    """Which pairs of interstitial sites cannot be filled at once, shape (n, n)."""
+    if not len(interstitials):
+        return np.zeros((0, 0), dtype=bool)
+    apart = large.lattice.get_all_distances(interstitials, interstitials)
+    return np.asarray((apart < APART) & ~np.eye(len(interstitials), dtype=bool))
 
 
 def _permutations(large: Structure, interstitials: FloatArray) -> Permutations:

@@ -24,6 +24,7 @@ from ionsmith.represent.wyckoff_settings import alternatives
 from ionsmith.represent.wyckoff_tokens import LARGEST, decode, encode
 
 _CROWDED = 0.1  # what the best crystal of the most crowded family still earns
+_LONGEST_HEARD = 128  # words of a crystal of others; long ones, hardly symmetric, would cost most of the time
 _REDRAWS = 8  # draws per proposal before one that is not wanted is handed out as a rejection
 _WARMER = 1.1  # each redraw is at a higher temperature, so that a policy that has narrowed finds something new
 
@@ -176,7 +177,7 @@ class WyckoffLearner:
             return _lesson(self._waiting[key], self._reward(outcome))
         request = self._conditions.request().words()
         read = _sentences(outcome.candidate, request)
-        if not read:
+        if not read or len(read[0]) > _LONGEST_HEARD:
             return None
         self._memory.proposed.add((outcome.candidate.formula, read[0][len(request)]))
         return Lesson(read, self._reward(outcome))
