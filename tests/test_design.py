@@ -40,7 +40,7 @@ def test_a_run_proposes_learns_and_repeats_by_seed(spec, tmp_path, monkeypatch, 
     other = design(monkeypatch, capsys, "--spec", spec, "--seed", 5)
     assert {row["key"] for row in first["candidates"]} != {row["key"] for row in other["candidates"]}
     assert len(first["candidates"]) == 12
-    assert all(row["source"] == "wyckoff" for row in first["candidates"])
+    assert all(row["source"] == "guided" for row in first["candidates"])
     formulas = " ".join(row["formula"] for row in first["candidates"])
     assert "Li" in formulas
     assert "Pb" not in formulas

@@ -34,7 +34,7 @@ from ionsmith.objective.score import NoObjective, SpecObjective
 from ionsmith.objective.spec import Budget, Ladder, Spec
 from ionsmith.report import write_report
 
-GENERATOR = "wyckoff"
+GENERATOR = "guided"
 """Where design gets its proposals unless told otherwise."""
 
 DESIGN_ROUND = 60

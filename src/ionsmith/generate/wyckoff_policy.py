@@ -22,6 +22,8 @@ from ionsmith.core.protocols import Rng
 from ionsmith.core.records import FloatArray
 from ionsmith.generate.wyckoff_network import Sentences, WyckoffNetwork
 
+_TOGETHER = 16  # sentences whose gradients are held at once
+
 
 @dataclass(frozen=True)
 class PolicySettings:
@@ -88,19 +90,22 @@ class Policy:
 
     def _step(self, sentences: Sequence[Sequence[int]], rewards: FloatArray) -> tuple[float, float]:
         order = np.argsort([len(sentence) for sentence in sentences], kind="stable")
-        parts = [part for part in np.array_split(order, max(1, len(order) // 32)) if len(part)]
+        parts = [part for part in np.array_split(order, max(1, len(order) // _TOGETHER)) if len(part)]
         batches = [Sentences.of([sentences[index] for index in part]) for part in parts]
         wanted = self._settings.power * torch.from_numpy(rewards[order]).float().clamp(min=self._settings.floor).log()
         with torch.no_grad():
             prior = torch.cat([_likelihoods(self._prior, batch) for batch in batches])
-        policy = torch.cat([_likelihoods(self.network, batch) for batch in batches])
+            policy = torch.cat([_likelihoods(self.network, batch) for batch in batches])
         gap = prior + wanted - policy
         loss = gap.var(correction=0)
+        # far from the goal as steep as the error, not its square; batch by batch, so that memory stays small
+        slope = -2.0 * (gap - gap.mean()) / len(gap) / (1.0 + loss.sqrt())
         self._optimiser.zero_grad()
-        (loss / (1.0 + loss.detach().sqrt())).backward()  # far from the goal as steep as the error, not its square
+        for batch, part in zip(batches, slope.split([len(part) for part in parts]), strict=True):
+            (_likelihoods(self.network, batch) * part).sum().backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self._settings.clip)
         self._optimiser.step()
-        return float(loss.detach().sqrt()), float((policy.detach() - prior).mean())
+        return float(loss.sqrt()), float((policy - prior).mean())
 
 
 def _likelihoods(network: WyckoffNetwork, batch: Sentences) -> Tensor:
