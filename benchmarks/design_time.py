@@ -29,7 +29,9 @@ from ionsmith.core.records import Outcome, Status, Value
 from ionsmith.data.materials_project import load_materials_project
 from ionsmith.evaluate.baselines import RandomForest
 from ionsmith.generate.genetic import Genetic
+from ionsmith.generate.guided import Guided
 from ionsmith.generate.substitution import Substitution
+from ionsmith.generate.team import Team
 from ionsmith.generate.wyckoff_learner import WyckoffLearner
 from ionsmith.generate.wyckoff_network import WyckoffNetwork
 from ionsmith.generate.wyckoff_prior import CrystalPrior
@@ -90,8 +92,14 @@ def main() -> None:
     prototypes = [row.candidate for row in lithium if formula(row) in known]
 
     def sources() -> dict[str, Generator]:
+        # what is known today would be left out as no novelty: here it is what is to be found
+        learner, partner = (
+            WyckoffLearner(objective=OBJECTIVE, network=network, largest=LARGEST, novel=False) for _ in range(2)
+        )
+        team = Team([(partner, 1.0), (Genetic(prototypes, objective=OBJECTIVE, doping=0.25), 3.0)])
         return {
-            "wyckoff": WyckoffLearner(objective=OBJECTIVE, network=network, largest=LARGEST),
+            "guided": Guided(objective=OBJECTIVE, source=team, novel=False),
+            "wyckoff": learner,
             "prior": CrystalPrior(network=network, largest=LARGEST),
             "substitution": Substitution(prototypes),
             "genetic": Genetic(prototypes, objective=OBJECTIVE),
