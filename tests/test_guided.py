@@ -20,7 +20,7 @@ from ionsmith.generate.substitution import Substitution
 from ionsmith.generate.team import Team
 from ionsmith.objective.score import SpecObjective
 from ionsmith.objective.spec import parse_spec
-from ionsmith.testing import formula, rock_salt
+from ionsmith.testing import disordered_chloride, formula, rock_salt
 
 GAP = SpecObjective(parse_spec({"targets": {"band_gap": {"min": 6.0}}}))
 
@@ -86,6 +86,12 @@ def test_no_more_of_one_system_than_allowed_are_handed_out_together():
     assert _spread([0, 1, 2, 3], [("aabb", 1), ("wxyz", 9)], 2) == [0, 2]
 
 
+def test_no_more_elements_than_wanted():
+    source = Pool([Outcome(rock_salt("Li", "F")), Outcome(disordered_chloride())])
+    asked = Guided(objective=GAP, source=source, novel=False, elements=2).ask(2, rng())
+    assert [p.candidate.formula for p in asked] == ["LiF"]
+
+
 def test_no_anions_take_more_than_their_share():
     hears = guided(kin=0.2)
     played(hears, rounds=3)
@@ -122,6 +128,7 @@ def test_excluded_elements_never_appear():
         ({"chance": 1.5}, "guided: expected a share of chance from 0 to 1, got 1.5"),
         ({"alike": 0}, "guided: expected at least 1 alike proposal, got 0"),
         ({"kin": 0.0}, "guided: expected a share of kin above 0 and up to 1, got 0.0"),
+        ({"elements": 1}, "guided: expected at least 2 elements, got 1"),
         ({"pool": 0}, "guided: expected a pool of at least 1 proposal for each, got 0"),
     ],
 )

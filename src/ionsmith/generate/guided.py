@@ -47,11 +47,12 @@ class Guided(Choosing):
             :func:`ionsmith.objective.score.log_probability`.
         alike: most proposals of one chemical system among those handed out together.
         kin: largest share of those handed out together that may have the same anions.
+        elements: most elements of a proposal; the fast conductors that people make have at most five.
         novel: whether known compounds are left out (:func:`ionsmith.generate.novelty.known_as`).
         source: another generator than the two.
 
     Raises:
-        InputError: a pool or number of alike proposals below 1, or a share outside 0 to 1.
+        InputError: a pool or number of alike proposals below 1, fewer than 2 elements, or a share outside 0 to 1.
     """
 
     name = "guided"
@@ -68,6 +69,7 @@ class Guided(Choosing):
         caution: float = 0.5,
         alike: int = 2,
         kin: float = 0.25,
+        elements: int = 5,
         novel: bool = True,
         source: Generator | None = None,
     ) -> None:
@@ -77,13 +79,15 @@ class Guided(Choosing):
             raise InputError(f"guided: expected at least 1 alike proposal, got {alike}")
         if not 0.0 < kin <= 1.0:
             raise InputError(f"guided: expected a share of kin above 0 and up to 1, got {kin}")
+        if elements < 2:
+            raise InputError(f"guided: expected at least 2 elements, got {elements}")
         if source is None:
             learner = WyckoffLearner(mobile=mobile, exclude=exclude, objective=objective, novel=novel)
             breeder = Genetic(prototypes, mobile=mobile, exclude=exclude, objective=objective, doping=_DOPED)
             source = Team([(learner, 1.0), (breeder, _BREEDER)])
         super().__init__(source, exclude=exclude, pool=pool)
         self._objective, self._chance, self._alike, self._novel = objective, chance, alike, novel
-        self._caution, self._kin = caution, kin
+        self._caution, self._kin, self._elements = caution, kin, elements
         self._foresight = Foresight()
 
     def _can_tell(self) -> bool:
@@ -93,6 +97,8 @@ class Guided(Choosing):
         self._foresight.hear(features, outcome)
 
     def _wanted(self, candidate: Candidate) -> bool:
+        if len(candidate.composition.elements) > self._elements:
+            return False
         return super()._wanted(candidate) and not (self._novel and known_as(candidate) is not None)
 
     def _best(self, proposals: Sequence[Outcome], features: FloatArray, n: int, rng: Rng) -> list[int]:
