@@ -44,7 +44,8 @@ def older_chgnet() -> Any:
     return CHGNetCalculator(CHGNet.load(model_name="0.2.0", use_device="cpu", verbose=False), use_device="cpu")
 
 
-def by_forest(hits: list[Candidate]) -> list[bool]:
+def by_forest(hits: list[Candidate]) -> tuple[list[bool], list[bool]]:
+    """Whether each hit meets the target to one spread, and by best estimate."""
     from sklearn.ensemble import ExtraTreesRegressor
 
     told = load_obelix("train")
@@ -55,7 +56,7 @@ def by_forest(hits: list[Candidate]) -> list[bool]:
     answers = np.array([tree.predict(asked) for tree in forest.estimators_])
     mean, spread = answers.mean(axis=0), answers.std(axis=0)
     print("forest:", *(f"{hit.formula} {m:.2f}+-{s:.2f}" for hit, m, s in zip(hits, mean, spread, strict=True)))
-    return [bool(m + s >= CONDUCTIVITY) for m, s in zip(mean, spread, strict=True)]
+    return [bool(m + s >= CONDUCTIVITY) for m, s in zip(mean, spread, strict=True)], list(mean >= CONDUCTIVITY)
 
 
 def by_relaxation(hit: Candidate, rng: np.random.Generator) -> bool:
@@ -95,7 +96,7 @@ def main() -> None:
     chosen = np.random.default_rng(0).permutation(len(crystals))[: options.most]
     hits = [Candidate(Kind.CRYSTAL, crystals[index], Origin("judge")) for index in chosen]
     rng = np.random.default_rng(1)
-    first = by_forest(hits) if hits else []
+    first, strict = by_forest(hits) if hits else ([], [])
     second, third = [], []
     for number, hit in enumerate(hits):
         second.append(by_relaxation(hit, rng))
@@ -103,8 +104,14 @@ def main() -> None:
         print(hit.formula, first[number], second[-1], third[-1], flush=True)
     together = [all(verdicts) for verdicts in zip(first, second, third, strict=True)]
     lines = ["| judge | survive | of |", "| --- | --- | --- |"]
-    names = ("another conductivity model", "relaxation under CHGNet 0.2.0", "CHGNet landscape", "all three")
-    for name, verdicts in zip(names, (first, second, third, together), strict=True):
+    verdicts_of = {
+        "another conductivity model, within its spread": first,
+        "the same, by best estimate (not counted below)": strict,
+        "relaxation under CHGNet 0.2.0": second,
+        "CHGNet landscape": third,
+        "all three": together,
+    }
+    for name, verdicts in verdicts_of.items():
         lines.append(f"| {name} | {sum(verdicts)} | {len(verdicts)} |")
     print("\n".join(lines))
     if options.page:
