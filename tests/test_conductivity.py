@@ -331,6 +331,7 @@ def test_the_crystal_of_an_arrangement_is_answered_by_its_formula():
     found = model.predict([formula("LiF"), salt, invented, shapeless]).mean
     assert found[2:] == pytest.approx(found[0], abs=1e-9)
     assert abs(found[1] - found[0]) > 1e-3
+    assert [model.explain(each)["read"] for each in (salt, invented)] == ["cell", "formula"]
     approximant = order_candidate(disordered_chloride())
     assert sight_of(disordered_chloride()) is Sight.CRYSTAL
     assert (

@@ -9,7 +9,7 @@ from ionsmith.core.records import Status
 from ionsmith.generate.dopants import Doping
 from ionsmith.generate.doping import AliovalentExchange
 from ionsmith.generate.genetic import Genetic
-from ionsmith.generate.ions import ionic_crystals, likely_partners
+from ionsmith.generate.ions import IonicCrystal, ionic_crystals, likely_partners
 
 
 def rng(seed=0):
@@ -54,6 +54,11 @@ def test_a_site_that_is_replaced_throughout_leaves_the_charges(argyrodite):
     crystal = exchange().apply(argyrodite, Doping("P", "Si", 1.0, 4), origin="toy")
     assert crystal.charges == {"Li": 1, "Si": 4, "S": -2, "I": -1}
     assert crystal.candidate.composition.reduced_formula == "Li7SiS5I"
+
+
+def test_charges_that_were_guessed_another_way_give_nothing(argyrodite):
+    strange = IonicCrystal(argyrodite.candidate, {**argyrodite.charges, "P": 3})
+    assert exchange().apply(strange, Doping("S", "Cl", 0.2, -1), origin="toy") is None
 
 
 def test_what_cannot_be_doped_gives_nothing(argyrodite):

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from pymatgen.core import Composition
 
-from ionsmith.core.crystals import arranged
 from ionsmith.core.records import Candidate, Kind, Origin, Status, Value
 from ionsmith.core.results import RunResult
 from ionsmith.data.library import load_library
@@ -296,10 +295,10 @@ class TestVerdict:
         moved = row(0, outcome={"details": {"neb": {"hops": []}}})
         assert said(verdict_of(moved).doubts, "learned") == "Its conductivity is learned from other materials."
 
-    def test_a_conductivity_read_off_the_formula_of_an_arrangement_says_so(self):
-        placed = Candidate(Kind.CRYSTAL, salt(4.0), arranged(Origin("genetic", "x")))
-        assert "where its ions sit is our arrangement" in said(verdict_of(row(0, candidate=placed)).doubts, "learned")
-        assert "our arrangement" not in said(verdict_of(row(0)).doubts, "learned")
+    @pytest.mark.parametrize(("read", "told"), [("formula", True), ("crystal", False), ("cell", False)])
+    def test_a_conductivity_read_off_the_formula_of_a_crystal_says_so(self, read, told):
+        doubts = verdict_of(row(0, outcome={"details": {"conductivity": {"read": read}}})).doubts
+        assert ("read off its formula" in said(doubts, "learned")) is told
 
     def test_winners_are_those_that_meet_everything_or_else_the_closest(self):
         met, missed, dead = row(1), row(0, -9.0), lost(2)

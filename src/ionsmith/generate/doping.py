@@ -74,4 +74,6 @@ class AliovalentExchange:
         child = replace(made, source=arranged(Origin(origin, words, notes=made.source.notes[-2:])))
         held = {e.symbol for e in child.composition.elements}
         charges = {**host.charges, doping.dopant: int(doping.charge or 0)}
-        return IonicCrystal(child, {symbol: charge for symbol, charge in charges.items() if symbol in held})
+        left = {symbol: charge for symbol, charge in charges.items() if symbol in held}
+        net = sum(left[element.symbol] * amount for element, amount in child.composition.items())
+        return IonicCrystal(child, left) if abs(net) < 0.01 else None  # else the charges were guessed another way

@@ -172,7 +172,7 @@ class ConductivityModel(MeasuredModel[Sight, Expert]):
         return tuple(_neighbour(told[row], float(distance[row])) for row in nearest)
 
     def explain(self, candidate: Candidate) -> dict[str, Any]:
-        """Return JSON-ready reasons: the nearest measured materials, and whether this one was learnt from.
+        """Return JSON-ready reasons: what was read, the nearest measured materials, whether this one was learnt from.
 
         Args:
             candidate: a crystal or composition.
@@ -181,7 +181,9 @@ class ConductivityModel(MeasuredModel[Sight, Expert]):
             InputError: the model was not fitted, or the candidate is of another kind or cannot be read.
         """
         nearest = self.neighbours(candidate)
+        ((look, _, _),) = self._shares([candidate])
         return {
+            "read": look.value,
             "neighbours": [
                 {"formula": n.formula, "value": n.measured, "doi": n.doi, "distance": round(n.distance, 3)}
                 for n in nearest

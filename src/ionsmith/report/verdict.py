@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ionsmith.core.crystals import ARRANGED_FACT
 from ionsmith.core.quantities import QUANTITIES
 from ionsmith.core.records import Kind, Value
 from ionsmith.core.results import Row, RunResult, conventional_formula
@@ -228,9 +227,9 @@ def _dynamics(row: Row, goals: Mapping[str, Target]) -> Iterable[str]:
     value = row.outcome.values.get("log10_conductivity")
     if value is not None and value.method not in (*_DYNAMICS, "measured") and "log10_conductivity" in goals:
         hops = "" if any(_stage(row, stage) for stage in _DYNAMICS) else "; no hop of its own ions was simulated"
-        placed = row.outcome.candidate.source.facts.get(ARRANGED_FACT)
-        formula = " and read off its formula: where its ions sit is our arrangement" if placed else ""
-        yield f"Its conductivity is learned from other materials{formula}{hops}."
+        formula = _stage(row, "conductivity").get("read") == "formula" and row.outcome.candidate.kind is Kind.CRYSTAL
+        read = " and read off its formula: where its ions sit was not measured" if formula else ""
+        yield f"Its conductivity is learned from other materials{read}{hops}."
 
 
 def states_text(states: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -91,7 +91,7 @@ def has_cell(candidate: Candidate) -> bool:
         InputError: cell facts that make no cell, or a composition that the features cannot read.
     """
     if candidate.kind is Kind.CRYSTAL:
-        return _observed(candidate) and _believable(float(candidate.structure.volume), candidate)
+        return _believable(float(candidate.structure.volume), candidate) and _observed(candidate)
     facts = candidate.source.facts.get(CELL_FACT)
     return facts is not None and _believable(_read(facts, candidate.source.locator)[0], candidate)
 
@@ -106,8 +106,7 @@ def _observed(candidate: Candidate) -> bool:
     if candidate.source.facts.get(ARRANGED_FACT):
         return False
     structure = candidate.structure
-    dataset = symmetry_dataset(structure) if structure.is_ordered and len(structure) > 1 else None
-    return dataset is None or int(dataset.number) > 1
+    return not structure.is_ordered or _crystal_cell(_Keyed(candidate.key, structure)).space_group > 1
 
 
 def _believable(volume: float, candidate: Candidate) -> bool:
@@ -140,7 +139,7 @@ def cell_of(candidate: Candidate) -> Cell | None:
     if not has_cell(candidate):
         return None
     if candidate.kind is Kind.CRYSTAL:
-        return _cell_from_structure(candidate.structure)
+        return _crystal_cell(_Keyed(candidate.key, candidate.structure))
     facts = candidate.source.facts[CELL_FACT]
     return _cell_from_facts(facts, atoms=float(candidate.composition.num_atoms), where=candidate.source.locator)
 
@@ -190,8 +189,18 @@ def symmetry_dataset(structure: Structure) -> Any:
         return None
 
 
-def _cell_from_structure(structure: Structure) -> Cell:
+@dataclass(frozen=True)
+class _Keyed:
+    """A crystal that is known again by the key of its candidate."""
+
+    key: str
+    structure: Structure = field(compare=False)
+
+
+@lru_cache(maxsize=512)
+def _crystal_cell(crystal: _Keyed) -> Cell:
     """The primitive lattice is spglib's; where it finds no symmetry, the cell is taken as P1 and as it is."""
+    structure = crystal.structure
     dataset = symmetry_dataset(structure)
     number, lattice = 1, structure.lattice.matrix
     if dataset is not None:
