@@ -13,7 +13,7 @@ from ionsmith.data.library import measured_library
 from ionsmith.generate.choosing import described
 from ionsmith.generate.foresight import Expectation, Foresight
 from ionsmith.generate.genetic import Genetic
-from ionsmith.generate.guided import Guided, _anions, _spread
+from ionsmith.generate.guided import Guided, _anions, _spread, _system
 from ionsmith.generate.novelty import known_as
 from ionsmith.generate.pool import Pool
 from ionsmith.generate.substitution import Substitution
@@ -92,6 +92,29 @@ def test_no_more_elements_than_wanted():
     assert [p.candidate.formula for p in asked] == ["LiF"]
 
 
+def test_rare_earths_count_as_one_element():
+    chlorides = [formula(f"Li3{first}Cl6") for first in ("Y", "Er")] + [formula("Li6YErCl12")]
+    asked = Guided(objective=GAP, source=Pool(map(Outcome, chlorides)), novel=False).ask(3, rng())
+    assert [p.candidate.formula for p in asked] == ["Li3YCl6", "Li3ErCl6"]
+    more = Guided(objective=GAP, source=Pool(map(Outcome, chlorides)), novel=False, rare_earths=2)
+    assert len(more.ask(3, rng())) == 3
+    assert len({_system(chloride) for chloride in chlorides}) == 1
+    assert _system(formula("Li3InCl6")) == "Cl-In-Li"
+
+
+def test_a_best_estimate_outside_the_domain_is_worth_a_quarter():
+    def likely(inside):
+        hears = guided()
+        for proposal in Genetic(small_prototypes(), objective=GAP).ask(80, rng()):
+            gap = {"band_gap": Value(6.0, 0.3, "toy", inside)}
+            hears.tell([replace(proposal, values=gap)], rng())
+        asked = [p for p in Substitution(small_prototypes()).ask(20, rng(1)) if p.status is Status.OK]
+        return hears._expected(asked, np.array(described([p.candidate for p in asked])), rng(2))[1]
+
+    assert likely(inside=False) == pytest.approx(0.25 * likely(inside=True))
+    assert likely(inside=True).min() > 0.0
+
+
 def test_no_anions_take_more_than_their_share():
     hears = guided(kin=0.2)
     played(hears, rounds=3)
@@ -129,6 +152,7 @@ def test_excluded_elements_never_appear():
         ({"alike": 0}, "guided: expected at least 1 alike proposal, got 0"),
         ({"kin": 0.0}, "guided: expected a share of kin above 0 and up to 1, got 0.0"),
         ({"elements": 1}, "guided: expected at least 2 elements, got 1"),
+        ({"rare_earths": -1}, "guided: expected at least 0 rare earths, got -1"),
         ({"pool": 0}, "guided: expected a pool of at least 1 proposal for each, got 0"),
     ],
 )
