@@ -48,9 +48,13 @@ def test_nothing_comes_twice_and_a_dry_source_says_so():
     assert generator.ask(5, rng(3)) == ()
 
 
-def test_excluded_elements_are_never_put_in():
+def test_excluded_elements_never_appear():
     formulas = {p.candidate.formula for p in Substitution([rock_salt()], exclude=["Cl", "H"]).ask(20, rng())}
     assert formulas == {"LiBr", "LiI"}
+    thiophosphates = [c for c in load_library() if c.formula in ("Li3PS4", "Li6PS5Cl")]
+    proposals = Substitution(thiophosphates, exclude=["S"]).ask(20, rng())
+    assert len(proposals) > 5
+    assert not any("S" in p.candidate.composition for p in proposals), "a prototype's own sulfur goes too"
 
 
 def test_without_prototypes_there_is_nothing_to_propose():

@@ -46,7 +46,7 @@ class Guided(Choosing):
         pool: fresh proposals drawn for each one that is handed out.
         chance: share of the places that go to proposals drawn at random: expectations can be wrong.
         caution: spreads by which expected values are counted worse than they are for half of the other places; see
-            :func:`ionsmith.objective.score.log_probability`.
+            :func:`ionsmith.objective.score.log_probability`. The genetic algorithm breeds by the same worth.
         alike: most proposals of one chemical system among those handed out together.
         kin: largest share of those handed out together that may have the same anions.
         elements: most elements of a proposal; the fast conductors that people make have at most five.
@@ -90,7 +90,9 @@ class Guided(Choosing):
             raise InputError(f"guided: expected at least 0 rare earths, got {rare_earths}")
         if source is None:
             learner = WyckoffLearner(mobile=mobile, exclude=exclude, objective=objective, novel=novel)
-            breeder = Genetic(prototypes, mobile=mobile, exclude=exclude, objective=objective, doping=_DOPED)
+            breeder = Genetic(
+                prototypes, mobile=mobile, exclude=exclude, objective=objective, doping=_DOPED, caution=caution
+            )
             source = Team([(learner, 1.0), (breeder, _BREEDER)])
         super().__init__(source, exclude=exclude, pool=pool)
         self._objective, self._chance, self._alike, self._novel = objective, chance, alike, novel

@@ -67,7 +67,7 @@ class IonExchange:
 
     Args:
         mobile: symbol of the ion that stays.
-        exclude: symbols of elements that are never put in.
+        exclude: symbols of elements that never appear after an exchange.
         boldness: temperature of the draw: 1 follows the known frequencies, larger values reach for rarer partners.
 
     Raises:
@@ -82,6 +82,8 @@ class IonExchange:
 
     def draw(self, charges: Mapping[str, int], rng: Rng) -> Swap:
         """Return one or two exchanges of ions, each for an ion of its charge that the crystal does not hold yet.
+
+        Nothing is returned where an ion has no partner, or an excluded element would stay.
 
         Args:
             charges: of the crystal's elements, e.
@@ -100,7 +102,7 @@ class IonExchange:
             partner = partners[int(rng.choice(len(partners), p=powers / powers.sum()))]
             present.add(partner)
             swap.append((symbol, partner))
-        return tuple(swap)
+        return () if self._exclude & exchanged(charges, tuple(swap)).keys() else tuple(swap)
 
     def apply(self, parent: Candidate, swap: Swap, *, origin: Origin, parents: tuple[str, ...]) -> Outcome:
         """Return the crystal after an exchange; rejected where no volume is known for its bonds.

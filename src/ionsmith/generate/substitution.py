@@ -24,7 +24,7 @@ class Substitution:
         prototypes: known crystals, disordered ones as their ordered approximant; those without the mobile ion or
             without charges that balance, or with no approximant of at most 80 atoms, are left out.
         mobile: symbol of the ion that stays.
-        exclude: symbols of elements that are never put in.
+        exclude: symbols of elements that never appear in a proposal.
         boldness: temperature of the draw: 1 follows the known frequencies, larger values reach for rarer partners.
 
     Raises:
