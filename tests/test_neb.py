@@ -12,7 +12,7 @@ from ionsmith.core.errors import DataError, InputError, PhysicsError
 from ionsmith.core.records import Bound, Candidate, Kind, Origin, Status
 from ionsmith.data import migration
 from ionsmith.report.panels import neb as panel
-from ionsmith.simulate.hops import VacancyHop, distinct_hops, percolation_levels
+from ionsmith.simulate.hops import SiteHop, distinct_hops, percolation_levels
 from ionsmith.simulate.md_cell import supercell_matrix
 from ionsmith.simulate.neb import MigrationBarrier
 from ionsmith.simulate.neb_path import spaced, starting_paths, valley
@@ -63,8 +63,8 @@ def test_the_distance_is_raised_until_hops_percolate():
 
 def test_percolation_levels_by_hand():
     cell = Structure(Lattice.cubic(4.0), ["Li", "Li"], [[0, 0, 0], [0.5, 0, 0]])
-    along = [(VacancyHop(0, 1, (0, 0, 0), 2.0), 0.2), (VacancyHop(1, 0, (1, 0, 0), 2.0), 0.5)]
-    across = [(VacancyHop(0, 0, (0, 1, 0), 4.0), 0.7), (VacancyHop(0, 0, (0, 0, 1), 4.0), 0.9)]
+    along = [(SiteHop(0, 1, (0, 0, 0), 2.0), 0.2), (SiteHop(1, 0, (1, 0, 0), 2.0), 0.5)]
+    across = [(SiteHop(0, 0, (0, 1, 0), 4.0), 0.7), (SiteHop(0, 0, (0, 0, 1), 4.0), 0.9)]
     assert percolation_levels(cell, along, {}) == pytest.approx((0.5, math.inf, math.inf))
     assert percolation_levels(cell, along + across, {0: 0.0, 1: -0.1}) == pytest.approx((0.6, 0.8, 1.0))
 
@@ -87,13 +87,13 @@ def test_a_vacancy_is_one_atom_less_and_a_divacancy_two():
     matrix = supercell_matrix(structure, 5.0)
     single = vacancy(structure, hop, matrix)
     assert len(single.atoms) == 7
-    assert np.linalg.norm(single.path) == pytest.approx(hop.length)
+    assert np.linalg.norm(single.paths) == pytest.approx(hop.length)
     assert len(vacancy(structure, hop, matrix, removed=2).atoms) == 6
     with pytest.raises(PhysicsError, match="ion's own image"):
         vacancy(structure, hop, np.eye(3, dtype=int))
     two = Structure(Lattice.cubic(4.0), ["Cu", "Cu", "O"], [[0, 0, 0], [0.5, 0, 0], [0.5, 0.5, 0.5]])
     with pytest.raises(PhysicsError, match="too small for two vacancies"):
-        vacancy(two, VacancyHop(0, 1, (0, 0, 0), 2.0), np.eye(3, dtype=int), removed=2)
+        vacancy(two, SiteHop(0, 1, (0, 0, 0), 2.0), np.eye(3, dtype=int), removed=2)
 
 
 class Saddle:
@@ -120,8 +120,8 @@ def saddle_band(folder=None, steps=200):
     from ionsmith.simulate.neb_run import Defect
 
     atoms = Atoms("LiF", positions=[[0, 0, 0], [5, 5, 5]], cell=[10, 10, 10], pbc=True)
-    defect = Defect(atoms, 0, np.array([2.0, 0.0, 0.0]))
-    hop = VacancyHop(0, 1, (0, 0, 0), 2.0)
+    defect = Defect(atoms, (0,), np.array([[2.0, 0.0, 0.0]]))
+    hop = SiteHop(0, 1, (0, 0, 0), 2.0)
     settings = NebSettings(images=5, fmax=0.01, max_steps=steps)
     return relax_band(defect, hop, settings=settings, evaluate=Saddle.evaluate, surface=None, folder=folder)
 
@@ -171,8 +171,8 @@ def test_starting_paths_keep_their_ends():
     defect = vacancy(structure, hop, supercell_matrix(structure, 5.0))
     first = defect.atoms.get_positions()
     last = first.copy()
-    last[defect.ion] += defect.path
-    bands = starting_paths(defect.atoms, first, last, images=3, ion=defect.ion, surface=None)
+    last[list(defect.ions)] += defect.paths
+    bands = starting_paths(defect.atoms, first, last, images=3, ions=defect.ions, surface=None)
     assert set(bands) == {"linear", "idpp"}
     for band in bands.values():
         assert band.shape == (5, 7, 3)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import spglib
 from numpy.typing import NDArray
-from pymatgen.core import Structure
+from pymatgen.core import DummySpecies, Structure
 
 from ionsmith.core.errors import PhysicsError
 from ionsmith.core.records import FloatArray
@@ -24,13 +24,13 @@ _STEP = 0.25  # angstrom
 
 
 @dataclass(frozen=True)
-class VacancyHop:
-    """An ion leaves its site for a vacant one.
+class SiteHop:
+    """An ion goes from one site to another.
 
     Attributes:
-        start: index of the ion's site in the crystal.
-        end: index of the vacant site.
-        cell: cell of the vacant site as seen from the ion's.
+        start: index of the site that it leaves.
+        end: index of the site that it reaches.
+        cell: cell of the end as seen from the start.
         length: angstrom.
     """
 
@@ -50,21 +50,24 @@ class HopClass:
         turned: for each member whether it is the example run backwards.
     """
 
-    example: VacancyHop
-    members: tuple[VacancyHop, ...]
+    example: SiteHop
+    members: tuple[SiteHop, ...]
     turned: tuple[bool, ...]
 
 
-def distinct_hops(structure: Structure, mobile: str, *, distance: float) -> tuple[HopClass, ...]:
+def distinct_hops(
+    structure: Structure, mobile: str, *, distance: float, allowed: Callable[[SiteHop], bool] | None = None
+) -> tuple[HopClass, ...]:
     """All hops between neighbouring sites up to a distance, grouped by symmetry, shortest first.
 
     If they do not connect the crystal with its copy in a next cell, the distance is raised in steps of 0.25 angstrom
     until they do. A hop that passes over a third site of the ion is left out: it is two hops.
 
     Args:
-        structure: ordered crystal of elements, its mobile sites filled.
-        mobile: element symbol.
+        structure: ordered crystal of elements, its mobile sites filled; it may show empty places as dummy sites.
+        mobile: symbol of the sites: of the ion, or of the empty places.
         distance: angstrom.
+        allowed: which hops count; all if None.
 
     Raises:
         PhysicsError: no mobile ion, or no percolation up to 7 angstrom.
@@ -74,7 +77,7 @@ def distinct_hops(structure: Structure, mobile: str, *, distance: float) -> tupl
         raise PhysicsError(f"no {mobile} in {structure.composition.reduced_formula}: nothing hops")
     reach = distance
     while True:
-        hops = _all_hops(structure, sites, reach)
+        hops = [hop for hop in _all_hops(structure, sites, reach) if allowed is None or allowed(hop)]
         if hops and math.isfinite(percolation_levels(structure, [(h, 1.0) for h in hops], {})[0]):
             return _classes(structure, hops)
         if reach >= _LONGEST:
@@ -83,7 +86,7 @@ def distinct_hops(structure: Structure, mobile: str, *, distance: float) -> tupl
 
 
 def percolation_levels(
-    structure: Structure, hops: Sequence[tuple[VacancyHop, float]], energies: Mapping[int, float]
+    structure: Structure, hops: Sequence[tuple[SiteHop, float]], energies: Mapping[int, float]
 ) -> tuple[float, float, float]:
     """Percolation barrier in one, two and three dimensions, eV above the lowest site; infinity where there is none.
 
@@ -113,7 +116,7 @@ class _Nowhere:
         return np.zeros(len(points)), np.zeros((len(points), 3))
 
 
-def _all_hops(structure: Structure, sites: list[int], reach: float) -> list[VacancyHop]:
+def _all_hops(structure: Structure, sites: list[int], reach: float) -> list[SiteHop]:
     first, second, cells, lengths = structure.get_neighbor_list(reach + 1e-3, sites=[structure[n] for n in sites])
     mobile = set(sites)
     hops = []
@@ -123,13 +126,13 @@ def _all_hops(structure: Structure, sites: list[int], reach: float) -> list[Vaca
         # each pair comes from both ends; one of them is kept
         if int(j) not in mobile or int(j) < i or (int(j) == i and shift <= (0, 0, 0)):
             continue
-        hop = VacancyHop(i, int(j), shift, float(length))
+        hop = SiteHop(i, int(j), shift, float(length))
         if not _blocked(structure, sites, hop):
             hops.append(hop)
     return sorted(hops, key=lambda h: (round(h.length, 3), h.start, h.end, h.cell))
 
 
-def _blocked(structure: Structure, sites: list[int], hop: VacancyHop) -> bool:
+def _blocked(structure: Structure, sites: list[int], hop: SiteHop) -> bool:
     matrix = structure.lattice.matrix
     start = structure[hop.start].frac_coords
     end = structure[hop.end].frac_coords + np.array(hop.cell)
@@ -142,10 +145,10 @@ def _blocked(structure: Structure, sites: list[int], hop: VacancyHop) -> bool:
     return bool((one[others] + two[others] < _BLOCKED * hop.length).any())
 
 
-def _classes(structure: Structure, hops: list[VacancyHop]) -> tuple[HopClass, ...]:
+def _classes(structure: Structure, hops: list[SiteHop]) -> tuple[HopClass, ...]:
     known = {(h.start, h.end, h.cell): h for h in hops}
     operations = _operations(structure)
-    grouped: dict[tuple[int, int, tuple[int, int, int]], tuple[list[VacancyHop], list[bool]]] = {}
+    grouped: dict[tuple[int, int, tuple[int, int, int]], tuple[list[SiteHop], list[bool]]] = {}
     seen: set[tuple[int, int, tuple[int, int, int]]] = set()
     for hop in hops:
         if (hop.start, hop.end, hop.cell) in seen:
@@ -164,19 +167,31 @@ def _classes(structure: Structure, hops: list[VacancyHop]) -> tuple[HopClass, ..
     return tuple(HopClass(known[key], tuple(m), tuple(t)) for key, (m, t) in grouped.items())
 
 
-def _operations(structure: Structure) -> list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
-    """Per operation: site that each site goes to, the cell it lands in, and the rotation."""
-    numbers = [site.specie.Z for site in structure]
-    places = np.asarray(structure.frac_coords, dtype=float)
+def symmetry_operations(structure: Structure) -> tuple[NDArray[np.int64], FloatArray]:
+    """Return rotations, shape (n, 3, 3), and translations, shape (n, 3), of a crystal in fractional coordinates.
+
+    Dummy sites are not asked: their places are known less well than those of atoms.
+
+    Args:
+        structure: ordered crystal.
+    """
+    atoms = [site for site in structure if not isinstance(site.specie, DummySpecies)]
+    cell = (structure.lattice.matrix, [site.frac_coords for site in atoms], [site.specie.Z for site in atoms])
     try:  # spglib raises or returns None, depending on a switch that other libraries turn
-        found = spglib.get_symmetry((structure.lattice.matrix, places, numbers), symprec=_SYMMETRY)
+        found = spglib.get_symmetry(cell, symprec=_SYMMETRY)
     except getattr(spglib, "SpglibError", ValueError):
         found = None
-    identity = (np.arange(len(places)), np.zeros((len(places), 3), dtype=np.int64), np.eye(3, dtype=np.int64))
     if found is None:
-        return [identity]
+        return np.eye(3, dtype=np.int64)[None], np.zeros((1, 3))
+    return found["rotations"].astype(np.int64), found["translations"]
+
+
+def _operations(structure: Structure) -> list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
+    """Per operation: site that each site goes to, the cell it lands in, and the rotation."""
+    places = np.asarray(structure.frac_coords, dtype=float)
+    identity = (np.arange(len(places)), np.zeros((len(places), 3), dtype=np.int64), np.eye(3, dtype=np.int64))
     operations = []
-    for rotation, translation in zip(found["rotations"], found["translations"], strict=True):
+    for rotation, translation in zip(*symmetry_operations(structure), strict=True):
         moved = places @ rotation.T + translation
         away = moved[:, None] - places[None]
         cells = np.round(away)
@@ -184,7 +199,5 @@ def _operations(structure: Structure) -> list[tuple[NDArray[np.int64], NDArray[n
         images = distance.argmin(axis=1)
         rows = np.arange(len(places))
         if distance[rows, images].max() < 5 * _SAME:
-            operations.append(
-                (images.astype(np.int64), cells[rows, images].astype(np.int64), rotation.astype(np.int64))
-            )
+            operations.append((images.astype(np.int64), cells[rows, images].astype(np.int64), rotation))
     return operations or [identity]

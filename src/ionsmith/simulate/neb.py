@@ -19,11 +19,12 @@ from pymatgen.core import Structure
 from ionsmith.core.errors import InputError, PhysicsError
 from ionsmith.core.records import Bound, Candidate, Kind, Outcome, Status, Value
 from ionsmith.core.registry import register
-from ionsmith.simulate.hops import HopClass, distinct_hops, percolation_levels
+from ionsmith.simulate.hops import HopClass, percolation_levels
 from ionsmith.simulate.md_cell import relaxed_cell, supercell_matrix
 from ionsmith.simulate.md_scratch import kept_cell, scratch_folder
+from ionsmith.simulate.mechanisms import Mechanism, Ways
 from ionsmith.simulate.neb_path import valley_surface
-from ionsmith.simulate.neb_run import Band, NebSettings, evaluator, relax_band, vacancy
+from ionsmith.simulate.neb_run import Band, NebSettings, evaluator, relax_band
 from ionsmith.simulate.ordered import ordered_crystal
 from ionsmith.simulate.potentials import DEFAULT, check_potential, no_answer, potential_fingerprint
 from ionsmith.simulate.stage import check_at_least_one, check_range, stopped
@@ -39,17 +40,21 @@ _log = logging.getLogger(__name__)
 @register("simulator", "neb")
 @dataclass(frozen=True)
 class MigrationBarrier:
-    """Lowest barrier at which hops of a vacancy cross the crystal, from nudged elastic bands of every distinct hop.
+    """Lowest barrier at which hops of a defect cross the crystal, from nudged elastic bands of every distinct hop.
 
     The value is the barrier of the lowest dimension in which the crystal percolates (1-D), the one that papers quote
-    as its migration barrier; 2-D and 3-D are in the details. The vacancy is neutral, because universal potentials
+    as its migration barrier; 2-D and 3-D are in the details. The defect is neutral, because universal potentials
     carry no charge: the electron goes with the ion. A disordered crystal is computed as its ordered approximant.
+
+    An extra ion sits on the empty places that the bond-valence landscape shows. It hops from one to the next, or
+    knocks the lattice ion between them off its site into the next (interstitialcy). The barrier is that of moving;
+    what it costs to make the defect is not in it.
 
     Details: ``barriers_eV`` (``1d``, ``2d``, ``3d``; absent where there is none), ``supercell_atoms``,
     ``image_distance_A``, ``hops`` (per distinct hop: ``from``, ``to``, ``cell``, ``length_A``, ``count``,
     ``energies_eV`` of the images, ``coordinate`` 0 to 1 along the band, ``forward_eV``, ``backward_eV``,
-    ``converged``, ``steps``, ``force_eV_A``, ``started_from``), ``failed`` (hops without an answer, with the reason)
-    and ``files`` (images of every hop as extxyz).
+    ``converged``, ``steps``, ``force_eV_A``, ``started_from``), ``mechanism``, ``failed`` (hops without an answer,
+    with the reason) and ``files`` (images of every hop as extxyz).
 
     Attributes:
         mobile: element that hops.
@@ -61,6 +66,7 @@ class MigrationBarrier:
         max_steps: iterations of a band.
         max_sites: larger cells are rejected, atoms.
         max_hops: distinct hops to compute, shortest first.
+        mechanism: ``vacancy``, ``interstitial`` or ``knock-off``.
         vacancies: one, or two for a divacancy (the ion nearest to the middle of the hop is missing as well).
         relax: relax cell and atoms first.
         scratch: folder for checkpoints; empty for none.
@@ -75,6 +81,7 @@ class MigrationBarrier:
     max_steps: int = 150
     max_sites: int = 100
     max_hops: int = 12
+    mechanism: str = Mechanism.VACANCY
     vacancies: int = 1
     relax: bool = True
     scratch: str = ""
@@ -92,16 +99,20 @@ class MigrationBarrier:
         """Refuse settings under which nothing can run.
 
         Raises:
-            InputError: a limit that is not above zero, a count below one, more than two vacancies, or a potential
-                that cannot be had.
+            InputError: a limit that is not above zero, a count below one, an unknown mechanism, more than two
+                vacancies or two beside an extra ion, or a potential that cannot be had.
         """
         for name in ("distance", "min_length", "fmax"):
             if not (getattr(self, name) > 0.0 and math.isfinite(getattr(self, name))):
                 raise InputError(f"expected {name} above zero, got {getattr(self, name)}")
         for name in ("images", "max_steps", "max_sites", "max_hops"):
             check_at_least_one(getattr(self, name), name)
+        if self.mechanism not in tuple(Mechanism):
+            raise InputError(f"expected the mechanism {', '.join(Mechanism)}, got {self.mechanism!r}")
         if self.vacancies not in (1, 2):
             raise InputError(f"expected one or two vacancies, got {self.vacancies}")
+        if self.vacancies == 2 and self.mechanism != Mechanism.VACANCY:
+            raise InputError(f"expected two vacancies only with the mechanism vacancy, got {self.mechanism}")
         check_potential(self.potential)
 
     @property
@@ -109,6 +120,7 @@ class MigrationBarrier:
         """Settings, potential and its version."""
         fields = ("mobile", "distance", "min_length", "images", "fmax", "max_steps", "max_sites", "max_hops")
         settings = ",".join(f"{name}={getattr(self, name)}" for name in (*fields, "vacancies", "relax"))
+        settings += "" if self.mechanism == Mechanism.VACANCY else f",mechanism={self.mechanism}"
         return f"neb-{_REVISION}({settings},{potential_fingerprint(self.potential)})"
 
     def run(self, candidate: Candidate) -> Outcome:
@@ -121,24 +133,30 @@ class MigrationBarrier:
         try:
             folder = scratch_folder(self.scratch, candidate, self.fingerprint)
             crystal = kept_cell(folder, lambda: self._prepared(candidate))
-            classes = distinct_hops(crystal, self.mobile, distance=self.distance)
+            ways = self._ways(crystal)
             matrix = supercell_matrix(crystal, self.min_length)
-            bands, failed = self._bands(crystal, classes[: self.max_hops], matrix, folder)
-            levels = _levels(crystal, bands)
+            bands, failed = self._bands(crystal, ways, matrix, folder)
+            levels = _levels(ways, bands)
             if not math.isfinite(levels[0]):
                 reason = failed[0]["reason"] if failed else "the hops computed do not connect the crystal"
-                raise PhysicsError(f"no percolating barrier: {len(failed)} of {len(classes)} hops failed; {reason}")
+                raise PhysicsError(
+                    f"no percolating barrier: {len(failed)} of {len(ways.classes)} hops failed; {reason}"
+                )
             check_range("neb_barrier", levels[0])
         except PhysicsError as reason:
             return stopped(candidate, Status.REJECTED, reason, start)
         except InputError as reason:
             return stopped(candidate, Status.FAILED, reason, start)
-        left = len(classes) - len(bands)
+        left = len(ways.classes) - len(bands)
         bound = Bound.UPPER if left else Bound.EXACT
         value = Value(levels[0], SPREAD, f"{self.name} {self.potential}", None, bound)
-        note = f"{left} of {len(classes)} distinct hops are missing: the barrier is an upper limit" if left else ""
+        note = (
+            f"{left} of {len(ways.classes)} distinct hops are missing: the barrier is an upper limit" if left else ""
+        )
+        more = 1 if ways.extra else -self.vacancies
         details = _details(crystal, bands, failed, levels) | {
-            "supercell_atoms": round(abs(float(np.linalg.det(matrix)))) * len(crystal) - self.vacancies,
+            "mechanism": str(self.mechanism),
+            "supercell_atoms": round(abs(float(np.linalg.det(matrix)))) * len(crystal) + more,
             "image_distance_A": round(float(np.linalg.norm(matrix @ crystal.lattice.matrix, axis=1).min()), 3),
         }
         return Outcome(
@@ -149,21 +167,25 @@ class MigrationBarrier:
         plain = ordered_crystal(candidate, max_sites=self.max_sites)[1]
         if plain.composition.get(self.mobile, 0) == 0:
             raise PhysicsError(f"no {self.mobile} in {plain.composition.reduced_formula}: nothing hops")
-        distinct_hops(plain, self.mobile, distance=self.distance)  # refuse before the work starts
+        self._ways(plain)  # refuse before the work starts
         return relaxed_cell(plain, self.potential) if self.relax else plain
 
+    def _ways(self, crystal: Structure) -> Ways:
+        return Ways.of(crystal, self.mobile, Mechanism(self.mechanism), distance=self.distance)
+
     def _bands(
-        self, crystal: Structure, classes: tuple[HopClass, ...], matrix: NDArray[np.int64], folder: Path | None
+        self, crystal: Structure, ways: Ways, matrix: NDArray[np.int64], folder: Path | None
     ) -> tuple[list[tuple[HopClass, Band, Any]], list[dict[str, Any]]]:
         settings = NebSettings(self.images, self.fmax, self.max_steps)
         surface = valley_surface(crystal, self.mobile)
         bands: list[tuple[HopClass, Band, Any]] = []
         failed: list[dict[str, Any]] = []
+        classes = ways.classes[: self.max_hops]
         for number, group in enumerate(classes, start=1):
             hop = group.example
             begun = time.perf_counter()
             try:
-                defect = vacancy(crystal, hop, matrix, removed=self.vacancies)
+                defect = ways.defect(hop, matrix, vacancies=self.vacancies)
                 evaluate = evaluator(defect.atoms, self.potential)
                 place = None if folder is None else folder / f"hop-{number:03d}"
                 band = relax_band(defect, hop, settings=settings, evaluate=evaluate, surface=surface, folder=place)
@@ -187,20 +209,18 @@ def _failed(group: HopClass, reason: str) -> dict[str, Any]:
     }
 
 
-def _levels(crystal: Structure, bands: list[tuple[HopClass, Band, Any]]) -> tuple[float, float, float]:
+def _levels(ways: Ways, bands: list[tuple[HopClass, Band, Any]]) -> tuple[float, float, float]:
     """Percolation of all hops that symmetry makes from the computed ones."""
     energies: dict[int, float] = {}
     hops = []
     for group, band, _ in bands:
-        vacant_end, vacant_start = float(band.energies[0]), float(band.energies[-1])
+        at_start, at_end = ways.at_ends(band)
         for member, turned in zip(group.members, group.turned, strict=True):
-            pairs = ((member.end, vacant_end), (member.start, vacant_start))
-            if turned:
-                pairs = ((member.end, vacant_start), (member.start, vacant_end))
-            for site, energy in pairs:
+            first, last = (member.end, member.start) if turned else (member.start, member.end)
+            for site, energy in ((first, at_start), (last, at_end)):
                 energies[site] = min(energies.get(site, math.inf), energy)
             hops.append((member, band.saddle))
-    return percolation_levels(crystal, hops, energies) if hops else (math.inf, math.inf, math.inf)
+    return percolation_levels(ways.sites, hops, energies) if hops else (math.inf, math.inf, math.inf)
 
 
 def _details(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,7 @@ def spaced(points: FloatArray, count: int) -> FloatArray:
 
 
 def starting_paths(
-    atoms: Any, first: FloatArray, last: FloatArray, *, images: int, ion: int, surface: Surface | None
+    atoms: Any, first: FloatArray, last: FloatArray, *, images: int, ions: Sequence[int], surface: Surface | None
 ) -> dict[str, FloatArray]:
     """Candidate bands by name, end points included.
 
@@ -84,7 +85,7 @@ def starting_paths(
         first: relaxed positions before the hop, angstrom; shape (atoms, 3).
         last: after it.
         images: number of images between them.
-        ion: index of the atom that hops.
+        ions: indices of the atoms that hop.
         surface: bond-valence surface, or None.
 
     Returns:
@@ -107,7 +108,8 @@ def starting_paths(
     bands["idpp"] = _unbroken(bands["idpp"], linear, atoms.cell.array)
     if surface is not None:
         bent = linear.copy()
-        bent[:, ion] = spaced(valley(surface, first[ion], last[ion]), images + 2)
+        for ion in ions:
+            bent[:, ion] = spaced(valley(surface, first[ion], last[ion]), images + 2)
         bands["bvse"] = bent
     return bands
 

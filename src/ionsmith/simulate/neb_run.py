@@ -15,7 +15,7 @@ from pymatgen.core import Structure
 from ionsmith.core.errors import PhysicsError
 from ionsmith.core.records import FloatArray
 from ionsmith.landscape.surface import Surface
-from ionsmith.simulate.hops import VacancyHop
+from ionsmith.simulate.hops import SiteHop
 from ionsmith.simulate.neb_path import starting_paths
 from ionsmith.simulate.potentials import DEFAULT, potential
 
@@ -59,7 +59,7 @@ class Band:
         converged: whether the force is below the limit.
     """
 
-    hop: VacancyHop
+    hop: SiteHop
     energies: FloatArray
     positions: FloatArray
     force: float
@@ -113,20 +113,20 @@ def evaluator(atoms: Any, potential_name: str) -> Evaluate:
 
 @dataclass(frozen=True)
 class Defect:
-    """A supercell with one ion missing.
+    """A supercell with an ion too few or too many.
 
     Attributes:
-        atoms: ASE atoms without the missing ion, at the sites of the crystal.
-        ion: index of the ion that hops.
-        path: way from its site to the vacant one, angstrom; shape (3,).
+        atoms: ASE atoms before the hop, unrelaxed.
+        ions: indices of the ions that move: one, or two where one knocks the other off.
+        paths: way of each, angstrom; shape (ions, 3).
     """
 
     atoms: Any
-    ion: int
-    path: FloatArray
+    ions: tuple[int, ...]
+    paths: FloatArray
 
 
-def vacancy(structure: Structure, hop: VacancyHop, matrix: Any, *, removed: int = 1) -> Defect:
+def vacancy(structure: Structure, hop: SiteHop, matrix: Any, *, removed: int = 1) -> Defect:
     """Build the supercell of a vacancy hop.
 
     Args:
@@ -157,12 +157,12 @@ def vacancy(structure: Structure, hop: VacancyHop, matrix: Any, *, removed: int 
         gone.append(others[int(apart.argmin())])
     kept = [n for n in range(len(large)) if n not in gone]
     atoms = large.to_ase_atoms()[kept]
-    return Defect(atoms, kept.index(places[0]), end - start)
+    return Defect(atoms, (kept.index(places[0]),), (end - start)[None])
 
 
 def relax_band(
     defect: Defect,
-    hop: VacancyHop,
+    hop: SiteHop,
     *,
     settings: NebSettings,
     evaluate: Evaluate,
@@ -175,7 +175,7 @@ def relax_band(
     Every iteration is written to the folder under another name first: a kill loses at most one iteration.
 
     Args:
-        defect: supercell with its vacancy.
+        defect: supercell with its vacancy or extra ion.
         hop: for the record.
         settings: how.
         evaluate: from :func:`evaluator`.
@@ -302,12 +302,12 @@ def _end_points(defect: Defect, evaluate: Evaluate, settings: NebSettings) -> Fl
     for share in (0.0, 1.0):
         atoms = defect.atoms.copy()
         places = atoms.get_positions()
-        places[defect.ion] += share * defect.path
+        places[list(defect.ions)] += share * defect.paths
         atoms.set_positions(places)
         atoms.calc = Single()
         LBFGS(atoms, logfile=None, maxstep=0.1).run(fmax=0.5 * settings.fmax, steps=settings.max_steps)
-        moved = atoms.get_positions()[defect.ion] - places[defect.ion]
-        if float(np.linalg.norm(moved)) > 0.5 * float(np.linalg.norm(defect.path)):
+        moved = np.linalg.norm((atoms.get_positions() - places)[list(defect.ions)], axis=1)
+        if (moved > 0.5 * np.linalg.norm(defect.paths, axis=1)).any():
             raise PhysicsError("the ion leaves an end point of the hop by itself: that site is no minimum")
         ends.append(atoms.get_positions())
     return np.array(ends)
@@ -317,12 +317,12 @@ def _ranked(
     defect: Defect, ends: FloatArray, evaluate: Evaluate, settings: NebSettings, surface: Surface | None
 ) -> list[tuple[str, FloatArray]]:
     """Starting paths by the height of their highest image, lowest first."""
-    bands = starting_paths(defect.atoms, ends[0], ends[1], images=settings.images, ion=defect.ion, surface=surface)
+    bands = starting_paths(defect.atoms, ends[0], ends[1], images=settings.images, ions=defect.ions, surface=surface)
     heights = {name: float(evaluate(band[1:-1])[0].max()) for name, band in bands.items()}
     return sorted(bands.items(), key=lambda entry: heights[entry[0]])
 
 
-def _result(hop: VacancyHop, band: _Chain, force: float, steps: int, start: str, settings: NebSettings) -> Band:
+def _result(hop: SiteHop, band: _Chain, force: float, steps: int, start: str, settings: NebSettings) -> Band:
     if not force <= _SETTLED * settings.fmax:
         raise PhysicsError(
             f"the band of {hop.length:.2f} angstrom did not settle: largest force {force:.3g} eV/angstrom after "

@@ -9,7 +9,7 @@ from ionsmith.core.results import Row
 from ionsmith.report.panels import Panel
 from ionsmith.report.style import dress
 
-USES = ("hops", "failed", "barriers_eV", "supercell_atoms", "image_distance_A")
+USES = ("hops", "failed", "barriers_eV", "supercell_atoms", "image_distance_A", "mechanism")
 
 
 def panel(details: Mapping[str, Any], row: Row) -> Panel | None:
@@ -36,6 +36,11 @@ def panel(details: Mapping[str, Any], row: Row) -> Panel | None:
     return Panel("Migration barriers (nudged elastic bands)", _words(details), (figure,), _HEADER, _rows(hops))
 
 
+_DEFECTS = {
+    "vacancy": "a vacancy",
+    "interstitial": "an extra ion between empty places",
+    "knock-off": "an extra ion that knocks a lattice ion into the next empty place",
+}
 _COLUMNS = ("forward_eV", "backward_eV", "force_eV_A")
 _HEADER = ("Hop", "Length, Å", "Alike", "Forward, eV", "Backward, eV", "Largest force, eV/Å")
 
@@ -47,9 +52,10 @@ def _words(details: Mapping[str, Any]) -> str:
     )
     failed = len(details.get("failed", ()))
     missing = f" {failed} distinct hops gave no answer, so the barrier is an upper limit." if failed else ""
+    defect = _DEFECTS[details.get("mechanism", "vacancy")]
     return (
-        f"Energy along every symmetry-distinct vacancy hop, above its start. The hops percolate at {levels}; the "
-        f"vacancy is neutral, in a cell of {details.get('supercell_atoms', '?')} atoms.{missing}"
+        f"Energy along every symmetry-distinct hop of {defect}, above its start. The hops percolate at {levels}; the "
+        f"defect is neutral, in a cell of {details.get('supercell_atoms', '?')} atoms.{missing}"
     )
 
 
