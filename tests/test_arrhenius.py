@@ -1,12 +1,14 @@
 """Conductivity at a temperature: the line, its spread, and its agreement with the two models."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import constants
 
 from ionsmith.core.errors import InputError
-from ionsmith.core.records import Prediction
-from ionsmith.predict.arrhenius import Line, predict_at
+from ionsmith.core.records import Bound, Prediction, Value
+from ionsmith.predict.arrhenius import Line, predict_at, value_at
 from ionsmith.testing import formula
 
 BOLTZMANN = constants.Boltzmann / constants.elementary_charge
@@ -84,3 +86,17 @@ def test_no_line_is_refused(changed, said):
         line(**changed)
     with pytest.raises(InputError, match="one shape"):
         Line(np.zeros(2), np.zeros(1), np.zeros(1), np.zeros(1))
+
+
+def test_one_value_at_a_temperature():
+    sigma, energy = Value(-4.0, 0.5, "one", True), Value(0.4, 0.1, "two", False)
+    cold = value_at(sigma, energy, 250.0)
+    mean, std = line().at(250.0)
+    assert (cold.mean, cold.std) == (mean[0], std[0])
+    assert cold.mean < sigma.mean
+    assert cold.method == "one and two at 250 K"
+    assert cold.in_domain is False
+    assert value_at(replace(sigma, in_domain=None), energy, 300.0).in_domain is None
+    assert value_at(replace(sigma, bound=Bound.UPPER), energy, 300.0).bound is Bound.UPPER
+    with pytest.raises(InputError, match="temperatures above 0 K"):
+        value_at(sigma, energy, 0.0)

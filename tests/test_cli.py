@@ -173,6 +173,22 @@ def test_a_screen_leaves_a_whole_run_folder(call, quick, tmp_path):
     assert (out / "results.csv").read_bytes() == before
 
 
+def test_conductivity_at_a_temperature(call, tmp_path):
+    (tmp_path / "f.csv").write_text("formula\nLi6PS5Cl\n")
+
+    def asked(*words):
+        code, out, _ = call("predict", tmp_path / "f.csv", "--json", *words)
+        assert code == 0
+        return json.loads(out)["candidates"][0]["values"]
+
+    plain, cold = asked(), asked("--temperature", "243")
+    assert cold["log10_conductivity"]["mean"] < plain["log10_conductivity"]["mean"]
+    assert cold["log10_conductivity"]["method"] == "conductivity and activation_energy at 243 K"
+    assert cold["activation_energy"] == plain["activation_energy"]
+    code, _, err = call("predict", tmp_path / "f.csv", "--temperature", "0")
+    assert (code, err.splitlines()[-1]) == (2, "ionsmith: --temperature: expected a temperature above 0 K, got 0")
+
+
 def test_predict_keeps_the_input_order(call, tmp_path):
     (tmp_path / "f.csv").write_text("formula\nLiF\nLi3N\nnonsense!\nLi6PS5Cl\n")
     code, out, _ = call("predict", tmp_path / "f.csv", "--json", "--csv", tmp_path / "t.csv")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +31,7 @@ from ionsmith.data.obelix_crystals import with_crystals
 from ionsmith.evaluate.assess import Assessment, assess_refit, assess_shipped, document
 from ionsmith.evaluate.explanation import explain_by_atoms, explain_prediction, family_background
 from ionsmith.evaluate.table import Table, read_table, with_quantity
+from ionsmith.predict.arrhenius import value_at
 from ionsmith.report.evaluation import write_evaluation
 
 _ROOM, _NEAR_ROOM = 298.15, 10.0  # K
@@ -98,6 +100,31 @@ def explain_result(result: RunResult) -> RunResult:
     """
     models = {name: cls.load() for name, cls in registered("model").items() if name in _methods(result)}  # type: ignore[attr-defined]
     return replace(result, rows=tuple(_explained(row, models) for row in result.rows))
+
+
+def at_temperature(result: RunResult, temperature: float) -> RunResult:
+    """Return a prediction run whose conductivities are those at a temperature, by each material's activation energy.
+
+    A row without an activation energy has no conductivity there.
+
+    Args:
+        result: what :func:`ionsmith.recipes.predict` returned, conductivities at 300 K.
+        temperature: K.
+
+    Raises:
+        InputError: a temperature not above zero.
+    """
+    if not (math.isfinite(temperature) and temperature > 0.0):
+        raise InputError(f"--temperature: expected a temperature above 0 K, got {temperature:g}")
+    return replace(result, rows=tuple(_heated(row, temperature) for row in result.rows))
+
+
+def _heated(row: Row, temperature: float) -> Row:
+    values = dict(row.outcome.values)
+    sigma, energy = values.pop("log10_conductivity", None), values.get("activation_energy")
+    if sigma is not None and energy is not None:
+        values["log10_conductivity"] = value_at(sigma, energy, temperature)
+    return replace(row, outcome=replace(row.outcome, values=values))
 
 
 def _methods(result: RunResult) -> set[str]:

@@ -113,6 +113,10 @@ def predict(
     inputs: Inputs = None,
     csv: Annotated[Path | None, typer.Option(help="Write the table to this CSV file.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say why: what raises and lowers each value.")] = False,
+    temperature: Annotated[
+        float | None,
+        typer.Option(metavar="K", help="Give conductivities at this temperature instead of at 300 K."),
+    ] = None,
     max_sites: MaxSites = 500,
     as_json: Json = False,
 ) -> None:
@@ -121,7 +125,8 @@ def predict(
 
     def recipe(options: recipes.RunOptions) -> RunResult:
         result = recipes.predict(inputs or [], options)
-        return assessment.explain_result(result) if explain else result
+        result = assessment.explain_result(result) if explain else result
+        return result if temperature is None else assessment.at_temperature(result, temperature)
 
     result = _deliver(recipe, {"max_sites": max_sites}, as_json=as_json)
     if explain and not as_json:

@@ -11,7 +11,7 @@ from scipy import constants
 
 from ionsmith.core.errors import InputError
 from ionsmith.core.protocols import PropertyModel
-from ionsmith.core.records import Candidate, FloatArray, Prediction
+from ionsmith.core.records import Candidate, FloatArray, Prediction, Value
 
 REFERENCE = 300.0
 """K; the temperature of ``log10_conductivity``."""
@@ -83,6 +83,26 @@ class Line:
         cross = 2.0 * self.correlation * slope * self.sigma_std * self.energy_std
         variance = self.sigma_std**2 + (slope * self.energy_std) ** 2 - cross
         return np.asarray(mean), np.asarray(np.sqrt(np.maximum(variance, 0.0)))
+
+
+def value_at(sigma: Value, energy: Value, temperature: float) -> Value:
+    """Return log10 conductivity (log10 S/cm) at a temperature from what is known at 300 K.
+
+    It counts as inside the domain where both values do.
+
+    Args:
+        sigma: log10 S/cm at 300 K.
+        energy: activation energy, eV.
+        temperature: K.
+
+    Raises:
+        InputError: a temperature not above zero, or a negative energy.
+    """
+    (one, one_std), (two, two_std) = (np.array([[value.mean], [value.std]]) for value in (sigma, energy))
+    mean, std = Line(one, one_std, two, two_std).at(temperature)
+    method = f"{sigma.method} and {energy.method} at {temperature:g} K"
+    inside = None if None in (sigma.in_domain, energy.in_domain) else bool(sigma.in_domain and energy.in_domain)
+    return Value(float(mean[0]), float(std[0]), method, inside, sigma.bound)
 
 
 def predict_at(
