@@ -1,7 +1,6 @@
 """The genetic algorithm: it beats chance, breeds from the best, stays neutral, and repeats nothing but itself."""
 
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,14 +23,10 @@ from generator_toys import (
 )
 from ionsmith.core.crystals import arranged
 from ionsmith.core.errors import InputError
-from ionsmith.core.records import Origin, Outcome, Status, Value
+from ionsmith.core.records import Origin, Outcome, Status
 from ionsmith.generate import ions
 from ionsmith.generate.genetic import Genetic
-from ionsmith.objective.score import SpecObjective
-from ionsmith.objective.spec import parse_spec
 from ionsmith.testing import antifluorite, formula, rock_salt, without_lithium
-
-GAP = SpecObjective(parse_spec({"targets": {"band_gap": {"min": 6.0}}}))
 
 
 def rng(seed=0):
@@ -111,23 +106,6 @@ def test_children_come_from_the_best_as_they_were_told_back():
     assert elite & {o.candidate.key for o in best}, "the elite stays while nothing beats it"
 
 
-def test_with_caution_the_sure_breed_and_not_the_strange():
-    def judged(proposal):
-        strange = "I" in symbols(proposal)  # promises more, outside the domain of the model
-        gap = Value(8.0 if strange else 7.5, 2.0, "toy", in_domain=not strange)
-        return replace(proposal, values={"band_gap": gap})
-
-    def strange_parents(caution):
-        generator = Genetic([rock_salt()], objective=GAP, population=1, crossover=0.0, caution=caution)
-        told = [judged(p) for p in generator.ask(4, rng(1))]
-        assert any("I" in symbols(p) for p in told)
-        generator.tell(told, rng(1))
-        return ["I" in individual.crystal.charges for individual in generator._population]
-
-    assert strange_parents(0.0) == [True]
-    assert strange_parents(0.5) == [False]
-
-
 def test_failures_are_worth_nothing():
     generator = Genetic(small_prototypes(), objective=Wish(iodide), population=5, crossover=0.0)
     proposals = generator.ask(12, rng(1))
@@ -168,7 +146,6 @@ def test_it_names_itself_and_its_words_say_what_was_done():
         ({"population": 0}, "expected a population of at least 1, got 0"),
         ({"crossover": 1.5}, "expected a probability of crossover from 0 to 1, got 1.5"),
         ({"share": 0.0}, "expected a share above 0 and up to 1, got 0.0"),
-        ({"caution": -1.0}, "expected a caution of at least 0, got -1.0"),
         ({"boldness": 0.0}, "expected boldness above 0, got 0.0"),
     ],
 )

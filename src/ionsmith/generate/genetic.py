@@ -76,8 +76,6 @@ class Genetic:
         doping: probability that a child is its parent with a dopant, rather than with other ions throughout; doped
             cells are larger and cost more.
         share: largest part of the population that may come from one chemical system.
-        caution: spreads by which values are counted worse than they are in the fitness, twice as many outside the
-            domain of a model; see :func:`ionsmith.objective.score.log_probability`.
 
     Raises:
         InputError: a number outside its range.
@@ -97,7 +95,6 @@ class Genetic:
         crossover: float = 0.3,
         doping: float = 0.0,
         share: float = 0.1,
-        caution: float = 0.0,
     ) -> None:
         if population < 1:
             raise InputError(f"genetic: expected a population of at least 1, got {population}")
@@ -107,11 +104,9 @@ class Genetic:
             raise InputError(f"genetic: expected a probability of doping from 0 to 1, got {doping}")
         if not 0.0 < share <= 1.0:
             raise InputError(f"genetic: expected a share above 0 and up to 1, got {share}")
-        if caution < 0.0:
-            raise InputError(f"genetic: expected a caution of at least 0, got {caution}")
         self._exchange = IonExchange(mobile=mobile, exclude=exclude, boldness=boldness)
         self._dopants = AliovalentExchange(mobile=mobile, exclude=exclude, boldness=boldness, largest=_LARGEST_DOPED)
-        self._doping, self._caution = doping, caution
+        self._doping = doping
         self._mobile, self._exclude, self._objective = mobile, frozenset(exclude), objective
         self._size, self._crossover, self._most_alike = population, crossover, math.ceil(share * population)
         crystals = ionic_crystals(prototypes, mobile=mobile)
@@ -153,13 +148,10 @@ class Genetic:
         """
         for outcome in outcomes:
             for individual in self._recognised(outcome.candidate):
-                self._told[individual.compound] = replace(individual, score=self._fitness(outcome))
+                self._told[individual.compound] = replace(individual, score=fitness(outcome, self._objective))
                 self._known.add(individual.compound)
         unjudged = [one for one in self._prototypes if one.compound not in self._told]
         self._population = self._fittest([*unjudged, *self._told.values()])
-
-    def _fitness(self, outcome: Outcome) -> float:
-        return fitness(outcome, self._objective, caution=self._caution)
 
     def _recognised(self, candidate: Candidate) -> Iterable[Individual]:
         """Yield the individual that a crystal is; what a stage made of a child has the child's charges."""

@@ -29,8 +29,6 @@ from ionsmith.represent.elements import anion_mask
 
 _BREEDER = 3.0  # proposals of the genetic algorithm for one of the policy, which takes ten times as long to write it
 _DOPED = 0.25  # of the children of the genetic algorithm
-_BOLD = 0.5  # of the caution, for breeding: with none two thirds of the hits lie outside the domain of a model, with
-# all of it there are half as many hits (docs/benchmarks/design.md)
 _ENOUGH = 60  # answers before expectations mean something
 _FOREIGN = 0.25  # worth of a best estimate outside the domain: half of all errors were to be below the spread, but in
 # a family never seen only three in ten are (docs/benchmarks/conductivity.md)
@@ -48,7 +46,7 @@ class Guided(Choosing):
         pool: fresh proposals drawn for each one that is handed out.
         chance: share of the places that go to proposals drawn at random: expectations can be wrong.
         caution: spreads by which expected values are counted worse than they are for half of the other places; see
-            :func:`ionsmith.objective.score.log_probability`. The genetic algorithm breeds with half of it.
+            :func:`ionsmith.objective.score.log_probability`.
         alike: most proposals of one chemical system among those handed out together.
         kin: largest share of those handed out together that may have the same anions.
         elements: most elements of a proposal; the fast conductors that people make have at most five.
@@ -92,14 +90,7 @@ class Guided(Choosing):
             raise InputError(f"guided: expected at least 0 rare earths, got {rare_earths}")
         if source is None:
             learner = WyckoffLearner(mobile=mobile, exclude=exclude, objective=objective, novel=novel)
-            breeder = Genetic(
-                prototypes,
-                mobile=mobile,
-                exclude=exclude,
-                objective=objective,
-                doping=_DOPED,
-                caution=_BOLD * caution,
-            )
+            breeder = Genetic(prototypes, mobile=mobile, exclude=exclude, objective=objective, doping=_DOPED)
             source = Team([(learner, 1.0), (breeder, _BREEDER)])
         super().__init__(source, exclude=exclude, pool=pool)
         self._objective, self._chance, self._alike, self._novel = objective, chance, alike, novel
