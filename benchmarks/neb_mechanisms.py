@@ -1,9 +1,11 @@
 """Barriers of moving by a vacancy, by an extra ion that hops, and by one that knocks a lattice ion off.
 
 Run: python benchmarks/neb_mechanisms.py FOLDER [--names li2o,li2s] [--page FILE]
+     python benchmarks/neb_mechanisms.py --places [--names li2o,li2s]
 
 Ordered crystals of the built-in library, relaxed with CHGNet. FOLDER keeps each answer and the images, so that a
-killed run goes on. Formation energies of the defects are no part of these barriers.
+killed run goes on. Formation energies of the defects are no part of these barriers. ``--places`` only says where an
+extra ion could sit and which hops would be computed, in the cells of the library as they are and without a potential.
 """
 
 from __future__ import annotations
@@ -16,9 +18,12 @@ from pathlib import Path
 
 import torch
 
+from ionsmith.core.errors import InputError, PhysicsError
 from ionsmith.data.library import load_library
-from ionsmith.simulate.mechanisms import Mechanism
+from ionsmith.simulate.interstitials import EMPTY
+from ionsmith.simulate.mechanisms import Mechanism, Ways
 from ionsmith.simulate.neb import MigrationBarrier
+from ionsmith.simulate.ordered import ordered_crystal
 
 NAMES = "li2o,li2s,lif,licl,li3n,gamma_li3po4"
 HEAD = "crystal | mechanism | atoms | distinct hops, A (failed) | 1-D, eV | 2-D | 3-D | s | note"
@@ -55,13 +60,45 @@ def row(mechanism: Mechanism, found: dict) -> str:
     return "| " + " | ".join(map(str, [*cells, f"{found['seconds']:.0f}", found["note"]])) + " |"
 
 
+def places(names: list[str], distance: float) -> None:
+    """Print how many empty places a crystal has and how many distinct hops join them, or why there are none."""
+    known = {c.source.locator.removeprefix("library:"): c for c in load_library()}
+    print("| crystal | atoms | empty places | vacancy hops | interstitial hops | knock-offs | why not |")
+    print("| --- " * 7 + "|")
+    for name in names:
+        cells, empty, reasons = [], "-", []
+        try:
+            crystal = ordered_crystal(known[name], max_sites=100)[1]
+        except (PhysicsError, InputError) as reason:
+            print(f"| {name} | - | - | - | - | - | {reason} |", flush=True)
+            continue
+        for mechanism in Mechanism:
+            try:
+                found = Ways.of(crystal, "Li", mechanism, distance=distance)
+            except PhysicsError as reason:
+                cells.append("-")
+                reasons.append(str(reason))
+                continue
+            cells.append(f"{len(found.classes)} from {found.classes[0].example.length:.2f} A")
+            if found.extra:
+                empty = str(sum(site.specie.symbol == EMPTY for site in found.sites))
+        told = "; ".join(dict.fromkeys(reasons))
+        print(f"| {name} | {len(crystal)} | {empty} | " + " | ".join(cells) + f" | {told} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?", help="answers and images; not needed for --places")
     parser.add_argument("--names", default=NAMES, help="keys of the library")
     parser.add_argument("--page", type=Path)
+    parser.add_argument("--places", action="store_true", help="count empty places and hops, compute no barrier")
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
+    if options.places:
+        places(options.names.split(","), MigrationBarrier().distance)
+        return
+    if options.folder is None:
+        parser.error("expected a FOLDER or --places, got neither")
     torch.set_num_threads(1)
     options.folder.mkdir(parents=True, exist_ok=True)
     lines = [f"| {HEAD} |", "| --- " * 9 + "|"]

@@ -113,6 +113,7 @@ def test_usage_errors_are_one_line(call, quick, tmp_path):
         (["simulate", "bvse", "--set", "resolution"], "--set: expected KEY=VALUE, got 'resolution'"),
         (["simulate", "bvse", "--set", "resolution=fine"], "bvse.resolution: expected a number, got 'fine'"),
         (["simulate", "bvse", "--set", "grid=0.1"], "bvse: unknown setting 'grid'"),
+        (["simulate", "neb", "--set", "mechanism=exchange"], "interstitial, knock-off, got 'exchange'"),
         (["data", "fetch", "nothing"], "unknown data set"),
     ]
     for words, message in cases:

@@ -1,14 +1,16 @@
 """Extra ions: where they fit, how they hop or knock others off, and the settings that ask for them."""
 
+import io
 import math
 
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.io import read
 from pymatgen.core import Lattice, Structure
 
 from ionsmith.core.errors import InputError, PhysicsError
-from ionsmith.core.records import Candidate, Kind, Origin, Status
+from ionsmith.core.records import Bound, Candidate, Kind, Origin, Status
 from ionsmith.report.panels import neb as panel
 from ionsmith.simulate.hops import SiteHop
 from ionsmith.simulate.interstitials import EMPTY, interstitial, knocked_ion, with_empty_places
@@ -151,6 +153,76 @@ def test_the_mechanism_is_a_setting_and_stands_in_the_record():
         MigrationBarrier(mechanism="exchange")
     with pytest.raises(InputError, match="two vacancies only with the mechanism vacancy, got interstitial"):
         MigrationBarrier(mechanism="interstitial", vacancies=2)
+
+
+DEPTH, CLOSE = 0.1, 1.9  # eV, a third of the barrier of one ion; angstrom, nearer ions repel each other
+
+
+def waves(atoms, potential_name):
+    """A field with minima on all sites and holes of antifluorite (body-centred); near Li repel each other."""
+    wave, cell = 4.0 * np.pi / EDGE, atoms.cell.array
+    lithium = np.array([symbol == "Li" for symbol in atoms.get_chemical_symbols()])
+
+    def evaluate(positions):
+        cosine, sine = np.cos(wave * positions), np.sin(wave * positions)
+        around = cosine[..., [1, 2, 0]] + cosine[..., [2, 0, 1]]
+        energies = -0.5 * DEPTH * (cosine * around).sum(axis=(1, 2))
+        forces = -DEPTH * wave * sine * around
+        apart = positions[:, :, None] - positions[:, None]
+        shares = apart @ np.linalg.inv(cell)
+        apart = (shares - np.round(shares)) @ cell
+        length = np.linalg.norm(apart, axis=3)
+        near = np.where(lithium[:, None] & lithium & (length > 1e-9), np.maximum(CLOSE - length, 0.0), 0.0)
+        energies += 0.5 * (near**2).sum(axis=(1, 2))
+        forces += ((2.0 * near / np.maximum(length, 1e-9))[..., None] * apart).sum(axis=2)
+        return energies, forces
+
+    return evaluate
+
+
+def crossed(monkeypatch, mechanism, **changes):
+    monkeypatch.setattr("ionsmith.simulate.neb.evaluator", waves)
+    settings = {"potential": "lj", "relax": False, "min_length": 6.5, "images": 3, "max_steps": 300, **changes}
+    outcome = MigrationBarrier(**settings, distance=3.5, mechanism=mechanism).run(antifluorite())
+    assert outcome.status is Status.OK, outcome.note
+    return outcome
+
+
+def test_forces_of_the_test_field_are_slopes_of_its_energy():
+    hop = ways(Mechanism.KNOCK_OFF).classes[0].example
+    atoms = ways(Mechanism.KNOCK_OFF).defect(hop, np.eye(3, dtype=int)).atoms
+    evaluate, places = waves(atoms, ""), atoms.get_positions()
+    places[-1] += [0.31, 0.22, 0.17]
+    step = np.zeros_like(places)
+    step[-1, 0] = 1e-4
+    energies, _ = evaluate(np.array([places - step, places + step]))
+    assert evaluate(places[None])[1][0, -1, 0] == pytest.approx(-np.diff(energies)[0] / 2e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("mechanism", [Mechanism.INTERSTITIAL, Mechanism.KNOCK_OFF])
+def test_extra_ions_cross_a_crystal(monkeypatch, mechanism):
+    outcome = crossed(monkeypatch, mechanism)
+    details = outcome.details
+    assert details["mechanism"] == mechanism
+    assert details["supercell_atoms"] == 8 * 3 + 1
+    (hop,) = details["hops"]
+    assert hop["forward_eV"] == pytest.approx(hop["backward_eV"], abs=1e-3), "both ends are alike"
+    levels = details["barriers_eV"]
+    assert levels["1d"] == levels["3d"] == pytest.approx(hop["forward_eV"], abs=1e-4), "all hops are alike"
+    assert outcome.values["neb_barrier"].bound is Bound.EXACT
+
+
+def test_a_knock_off_leaves_the_crystal_as_it_was_with_two_ions_exchanged(monkeypatch):
+    details = crossed(monkeypatch, Mechanism.KNOCK_OFF).details
+    frames = read(io.StringIO(details["files"]["hop-001.extxyz"]), index=":", format="extxyz")
+    first, last = frames[0], frames[-1]
+    assert first.get_chemical_symbols() == last.get_chemical_symbols(), "one order of atoms in all images"
+    moved = np.linalg.norm(last.get_positions() - first.get_positions(), axis=1)
+    assert (moved > 0.1).sum() == 2
+    assert moved[moved > 0.1] == pytest.approx(EDGE * math.sqrt(3.0) / 4.0, abs=1e-3)
+    ion = int(np.argsort(moved)[-2:].min())
+    way = first.cell.scaled_positions((last.get_positions()[-1] - first.get_positions()[ion])[None])[0]
+    assert way == pytest.approx(np.round(way), abs=1e-3), "the extra ion sits where the lattice ion sat"
 
 
 def test_a_divacancy_has_a_barrier_of_its_own():
