@@ -274,7 +274,7 @@ def d_prediction(mean, std, inside):
 
 
 def cost(arguments):
-    """Seconds for all five properties of a crystal, beside one CHGNet energy."""
+    """CPU seconds for all five properties of a crystal, beside one CHGNet energy; wall time counts other work too."""
     from ionsmith.predict.transfer_views import ViewMemory, plain_structure
     from ionsmith.represent.chgnet import _model
 
@@ -286,13 +286,13 @@ def cost(arguments):
     times = {"energy": [], "all": []}
     for candidate in candidates:
         structure = plain_structure(candidate)
-        start = time.perf_counter()
+        start = time.process_time()
         network.predict_structure(structure, task="e")
-        times["energy"].append(time.perf_counter() - start)
-        start = time.perf_counter()
+        times["energy"].append(time.process_time() - start)
+        start = time.process_time()
         for model in models:
             model.predict([candidate])
-        times["all"].append(time.perf_counter() - start)
+        times["all"].append(time.process_time() - start)
     sums = {name: float(np.sum(found)) for name, found in times.items()}
     return {
         "crystals": len(candidates),

@@ -6,6 +6,7 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +79,16 @@ class Neighbourhood:
             mean_atoms: shape (n, F).
             k: how many.
         """
-        from scipy.spatial import cKDTree
-
-        distance, row = cKDTree(self.places.astype(np.float64)).query(self.locate(mean_atoms), k=k)
+        distance, row = self._tree.query(self.locate(mean_atoms), k=k)
         shape = (len(mean_atoms), k)
         return np.asarray(row, dtype=np.int64).reshape(shape), np.asarray(distance, dtype=float).reshape(shape)
+
+    @cached_property
+    def _tree(self) -> Any:
+        # growing it over 20,000 places costs more than the networks do for one crystal
+        from scipy.spatial import cKDTree
+
+        return cKDTree(self.places.astype(np.float64))
 
 
 @dataclass(frozen=True)
