@@ -32,7 +32,7 @@ CHECKED = 10  # crystals whose frequencies phonopy repeats
 TOLERANCES = (1.0, 0.3)  # THz
 
 _EIGHT = "10.1103/PhysRevLett.74.2587"
-# cation A, cation B, anion, edge (angstrom), least supercell (angstrom), where the unstable modes are, DOI
+# cation A, cation B, anion, edge (angstrom), least supercell (angstrom), where the unstable modes are, source (DOI)
 PEROVSKITES = (
     ("Ba", "Ti", "O", 4.00, 5.0, "Gamma", _EIGHT),
     ("K", "Nb", "O", 4.00, 5.0, "Gamma", _EIGHT),
@@ -75,7 +75,7 @@ def unstable() -> Iterator[tuple[str, Candidate, float, str, str]]:
     cell = Lattice.hexagonal(5.15, 13.86)
     places = [[0, 0, 0.25], [0, 0, 0], [0.38, 0, 0.25]]
     high = Structure.from_spacegroup("R-3c", cell, ["Li", "Nb", "O"], places)
-    yield "LiNbO3, R-3c", _made(high), 5.0, "Gamma", "10.1103/PhysRevB.61.272"
+    yield "LiNbO3, R-3c", _made(high), 5.0, "Gamma", "arXiv:cond-mat/9902274"
 
 
 def _made(structure: Structure) -> Candidate:
@@ -177,7 +177,7 @@ def row(name: str, found: dict[str, Any], *more: str) -> str:
     lowest = f"{details['gamma'][0]:.2f} | {details['lowest']:.2f} at {where}"
     checked = ""
     if "phonopy" in found:
-        checked = "phonopy: {:.4f}, {:.2f} THz".format(*found["phonopy"])
+        checked = "phonopy: {:.0e}, {:.2f} THz".format(*found["phonopy"])
     return f"| {name} | {details['atoms']} | {repeats} | {lowest} | {found['seconds']:.0f} | " + (
         " | ".join([*more, checked]) + " |"
     )
@@ -200,7 +200,7 @@ def summary(hull: dict[str, dict[str, Any]], controls: list[tuple[str, str, dict
     if apart:
         same, own = np.array(apart).T
         lines.append(
-            f"phonopy on {len(apart)} crystals: from the same displacements within {same.max():.4f} THz off Gamma; "
+            f"phonopy on {len(apart)} crystals: from the same displacements within {same.max():.0e} THz off Gamma; "
             f"from its own displacements within {np.median(own):.2f} THz (median), {own.max():.2f} THz at most."
         )
     return lines
@@ -229,7 +229,7 @@ def main() -> None:
     print(said)
     if options.page:
         head = "atoms | supercell | lowest at Gamma, THz | lowest that is not acoustic, THz | s"
-        first = [f"| structure | {head} | known unstable at | doi | note |", "| --- " * 9 + "|", *lines]
+        first = [f"| structure | {head} | known unstable at | source | note |", "| --- " * 9 + "|", *lines]
         second = [f"| crystal | {head} | note |", "| --- " * 7 + "|", *(row(n, f) for n, f in hull.items())]
         options.page.write_text("\n".join([said, "", *first, "", *second, ""]))
 
