@@ -58,7 +58,7 @@ def test_without_parameters_or_holes_there_is_no_extra_ion(monkeypatch):
     with pytest.raises(PhysicsError, match="no interstitial place can be sought: no charge is known"):
         with_empty_places(rock_salt().structure, "Li")
     monkeypatch.undo()
-    monkeypatch.setattr("ionsmith.simulate.interstitials._FREE", 9.0)
+    monkeypatch.setattr("ionsmith.simulate.interstitials.FREE", 9.0)
     with pytest.raises(PhysicsError, match="no interstitial place for Li in LiF"):
         with_empty_places(rock_salt().structure, "Li")
 

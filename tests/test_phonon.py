@@ -50,6 +50,16 @@ def test_negative_springs_give_imaginary_modes():
     assert modes.frequencies.min() == pytest.approx(-2.0 * np.sqrt(SPRING / 6.941) * TO_THZ, rel=1e-3)
 
 
+def test_a_shift_of_the_crystal_costs_nothing_even_where_forces_are_noisy():
+    spring, rng = chain(), np.random.default_rng(0)
+    cell = Structure(Lattice.orthorhombic(6.0, 30.0, 30.0), ["Li", "Na"], [[0, 0, 0], [0.5, 0, 0]])
+    modes = supercell_modes(cell, (1, 1, 1), lambda s: spring(s) + rng.normal(0.0, 3e-3, (len(s), 3)))
+    assert np.abs(np.sort(np.abs(modes.frequencies[0]))[:3]).max() < 1e-5
+    light, heavy = (float(Element(name).atomic_mass) for name in ("Li", "Na"))
+    optical = np.sqrt(2.0 * SPRING * (1.0 / light + 1.0 / heavy)) * TO_THZ
+    assert modes.frequencies[0, -1] == pytest.approx(optical, rel=0.1)
+
+
 def test_supercells_grow_along_the_shortest_vector():
     assert choose_repeats(lithium(), length=7.0, max_atoms=10) == (3, 1, 1)
     assert choose_repeats(lithium(), length=7.0, max_atoms=2) == (2, 1, 1)

@@ -18,8 +18,12 @@ from ionsmith.simulate.neb_run import Defect
 EMPTY = "X"
 """Symbol of an empty place in a crystal that shows them."""
 
-_FREE = 1.2  # angstrom; a minimum nearer to a lattice site belongs to its ion
-_ONE = 0.8  # angstrom; minima nearer to each other are one place
+FREE = 1.2
+"""A place nearer to a lattice site belongs to the ion there, angstrom."""
+
+ONE = 0.8
+"""Places nearer to each other are one, angstrom."""
+
 _DETOUR = 1.5  # a lattice ion so far off the way is not the one that is knocked off
 _APART = 0.8  # angstrom; least way of each of the two ions of a knock-off
 _SAME = 0.05  # angstrom
@@ -45,11 +49,11 @@ def with_empty_places(structure: Structure, mobile: str) -> Structure:
     operations = symmetry_operations(structure)
     places: list[FloatArray] = []
     for site in sorted(network.sites, key=lambda s: s.energy):
-        if lattice.get_all_distances([site.fractional], [*filled, *places]).min(initial=np.inf) < _ONE:
+        if lattice.get_all_distances([site.fractional], [*filled, *places]).min(initial=np.inf) < ONE:
             continue  # a lattice site, or seen from a lower minimum already
-        orbit = _orbit(site.fractional, operations, structure)
-        if lattice.get_all_distances(orbit, filled).min() >= _FREE:
-            places.extend(orbit)
+        images = orbit(site.fractional, operations, structure)
+        if lattice.get_all_distances(images, filled).min() >= FREE:
+            places.extend(images)
     if not places:
         raise PhysicsError(f"no interstitial place for {mobile} in {structure.composition.reduced_formula}")
     extended = structure.copy()
@@ -58,19 +62,25 @@ def with_empty_places(structure: Structure, mobile: str) -> Structure:
     return extended
 
 
-def _orbit(point: FloatArray, operations: Any, structure: Structure) -> list[FloatArray]:
-    """Return all images of a point, after moving it to the middle of those that nearly coincide with it."""
+def orbit(point: FloatArray, operations: Any, structure: Structure) -> list[FloatArray]:
+    """Return all images of a point, after moving it to the middle of those that nearly coincide with it.
+
+    Args:
+        point: fractional; shape (3,).
+        operations: from :func:`ionsmith.simulate.hops.symmetry_operations`.
+        structure: the crystal.
+    """
     rotations, translations = operations
     images = rotations @ point + translations
     away = images - point
     away -= np.round(away)
-    near = np.linalg.norm(away @ structure.lattice.matrix, axis=1) < _ONE
+    near = np.linalg.norm(away @ structure.lattice.matrix, axis=1) < ONE
     centre = point + away[near].mean(axis=0)
-    orbit: list[FloatArray] = []
+    found: list[FloatArray] = []
     for image in (rotations @ centre + translations) % 1.0:
-        if not orbit or structure.lattice.get_all_distances([image], orbit).min() > _SAME:
-            orbit.append(image)
-    return orbit
+        if not found or structure.lattice.get_all_distances([image], found).min() > _SAME:
+            found.append(image)
+    return found
 
 
 @dataclass(frozen=True)

@@ -28,16 +28,17 @@ def scratch_folder(scratch: str, candidate: Candidate, fingerprint: str) -> Path
     return folder
 
 
-def kept_cell(folder: Path | None, prepare: Callable[[], Structure]) -> Structure:
+def kept_cell(folder: Path | None, prepare: Callable[[], Structure], name: str = "cell") -> Structure:
     """Return the prepared cell from the folder, or prepare and keep it.
 
     Args:
         folder: for checkpoints; None for none.
         prepare: makes the cell.
+        name: of the file, where a folder holds more than one.
     """
     if folder is None:
         return prepare()
-    place = folder / "cell.json"
+    place = folder / f"{name}.json"
     if not place.is_file():
         draft = place.with_suffix(".part")
         draft.write_text(json.dumps(prepare().as_dict()))

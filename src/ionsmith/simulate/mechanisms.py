@@ -51,9 +51,24 @@ class Ways:
         Raises:
             PhysicsError: nothing percolates, or there is no empty place for an extra ion.
         """
+        sites = structure if mechanism is Mechanism.VACANCY else with_empty_places(structure, mobile)
+        return cls.between(sites, mobile, mechanism, distance=distance)
+
+    @classmethod
+    def between(cls, sites: Structure, mobile: str, mechanism: Mechanism, *, distance: float) -> Ways:
+        """Find the hops of a mechanism between sites that are known.
+
+        Args:
+            sites: the crystal; with an extra ion also its empty places as the species ``X``.
+            mobile: element symbol.
+            mechanism: which one.
+            distance: longest hop, angstrom.
+
+        Raises:
+            PhysicsError: nothing percolates.
+        """
         if mechanism is Mechanism.VACANCY:
-            return cls(mechanism, mobile, structure, distinct_hops(structure, mobile, distance=distance))
-        sites = with_empty_places(structure, mobile)
+            return cls(mechanism, mobile, sites, distinct_hops(sites, mobile, distance=distance))
         allowed: Callable[[SiteHop], bool] | None = None
         if mechanism is Mechanism.KNOCK_OFF:
 

@@ -17,15 +17,16 @@ from numpy.typing import NDArray
 from pymatgen.core import Structure
 
 from ionsmith.core.errors import InputError, PhysicsError
-from ionsmith.core.records import Bound, Candidate, Kind, Outcome, Status, Value
+from ionsmith.core.records import Bound, Candidate, FloatArray, Kind, Outcome, Status, Value
 from ionsmith.core.registry import register
 from ionsmith.simulate.hops import HopClass, percolation_levels
 from ionsmith.simulate.md_cell import relaxed_cell, supercell_matrix
 from ionsmith.simulate.md_scratch import kept_cell, scratch_folder
 from ionsmith.simulate.mechanisms import Mechanism, Ways
 from ionsmith.simulate.neb_path import valley_surface
-from ionsmith.simulate.neb_run import Band, NebSettings, evaluator, relax_band
+from ionsmith.simulate.neb_run import Band, NebSettings, evaluator, relax_band, relaxed_positions
 from ionsmith.simulate.ordered import ordered_crystal
+from ionsmith.simulate.places import settled_places
 from ionsmith.simulate.potentials import DEFAULT, check_potential, no_answer, potential_fingerprint
 from ionsmith.simulate.stage import check_at_least_one, check_range, stopped
 
@@ -34,6 +35,7 @@ SPREAD = 0.21
 
 _NAMES = ("1d", "2d", "3d")
 _REVISION = 2  # raise whenever the numbers change for another reason than settings or tables
+_PLACES = 2  # likewise, for how the places of an extra ion are found
 _log = logging.getLogger(__name__)
 
 
@@ -46,15 +48,16 @@ class MigrationBarrier:
     as its migration barrier; 2-D and 3-D are in the details. The defect is neutral, because universal potentials
     carry no charge: the electron goes with the ion. A disordered crystal is computed as its ordered approximant.
 
-    An extra ion sits on the empty places that the bond-valence landscape shows. It hops from one to the next, or
-    knocks the lattice ion between them off its site into the next (interstitialcy). The barrier is that of moving;
-    what it costs to make the defect is not in it.
+    An extra ion sits on the empty places that the bond-valence landscape shows, relaxed with the potential. It hops
+    from one to the next, or knocks the lattice ion between them off its site into the next (interstitialcy). The
+    barrier is that of moving; what it costs to make the defect is not in it.
 
     Details: ``barriers_eV`` (``1d``, ``2d``, ``3d``; absent where there is none), ``supercell_atoms``,
     ``image_distance_A``, ``hops`` (per distinct hop: ``from``, ``to``, ``cell``, ``length_A``, ``count``,
     ``energies_eV`` of the images, ``coordinate`` 0 to 1 along the band, ``forward_eV``, ``backward_eV``,
-    ``converged``, ``steps``, ``force_eV_A``, ``started_from``), ``mechanism``, ``failed`` (hops without an answer,
-    with the reason) and ``files`` (images of every hop as extxyz).
+    ``converged``, ``steps``, ``force_eV_A``, ``started_from``), ``mechanism``, ``places`` (of an extra ion, see
+    :func:`ionsmith.simulate.places.settled_places`), ``failed`` (hops without an answer, with the reason) and
+    ``files`` (images of every hop as extxyz).
 
     Attributes:
         mobile: element that hops.
@@ -120,7 +123,7 @@ class MigrationBarrier:
         """Settings, potential and its version."""
         fields = ("mobile", "distance", "min_length", "images", "fmax", "max_steps", "max_sites", "max_hops")
         settings = ",".join(f"{name}={getattr(self, name)}" for name in (*fields, "vacancies", "relax"))
-        settings += "" if self.mechanism == Mechanism.VACANCY else f",mechanism={self.mechanism}"
+        settings += "" if self.mechanism == Mechanism.VACANCY else f",mechanism={self.mechanism},places={_PLACES}"
         return f"neb-{_REVISION}({settings},{potential_fingerprint(self.potential)})"
 
     def run(self, candidate: Candidate) -> Outcome:
@@ -133,8 +136,8 @@ class MigrationBarrier:
         try:
             folder = scratch_folder(self.scratch, candidate, self.fingerprint)
             crystal = kept_cell(folder, lambda: self._prepared(candidate))
-            ways = self._ways(crystal)
             matrix = supercell_matrix(crystal, self.min_length)
+            ways = self._settled(self._ways(crystal), matrix, folder)
             bands, failed = self._bands(crystal, ways, matrix, folder)
             levels = _levels(ways, bands)
             if not math.isfinite(levels[0]):
@@ -156,6 +159,7 @@ class MigrationBarrier:
         more = 1 if ways.extra else -self.vacancies
         details = _details(crystal, bands, failed, levels) | {
             "mechanism": str(self.mechanism),
+            "places": ways.sites.properties.get("places", []),
             "supercell_atoms": round(abs(float(np.linalg.det(matrix)))) * len(crystal) + more,
             "image_distance_A": round(float(np.linalg.norm(matrix @ crystal.lattice.matrix, axis=1).min()), 3),
         }
@@ -172,6 +176,22 @@ class MigrationBarrier:
 
     def _ways(self, crystal: Structure) -> Ways:
         return Ways.of(crystal, self.mobile, Mechanism(self.mechanism), distance=self.distance)
+
+    def _settled(self, ways: Ways, matrix: NDArray[np.int64], folder: Path | None) -> Ways:
+        if not ways.extra:
+            return ways
+        settings = NebSettings(self.images, self.fmax, self.max_steps)
+
+        def relax(atoms: Any) -> tuple[FloatArray, float]:
+            try:
+                evaluate = evaluator(atoms, self.potential)
+                positions = relaxed_positions(atoms, evaluate, settings)
+                return positions, float(evaluate(positions[None])[0][0])
+            except (ValueError, RuntimeError, NotImplementedError, KeyError, IndexError) as error:
+                raise PhysicsError(no_answer(self.potential, error)) from error
+
+        sites = kept_cell(folder, lambda: settled_places(ways.sites, self.mobile, matrix, relax), "places")
+        return Ways.between(sites, self.mobile, ways.mechanism, distance=self.distance)
 
     def _bands(
         self, crystal: Structure, ways: Ways, matrix: NDArray[np.int64], folder: Path | None

@@ -285,8 +285,14 @@ def _largest(forces: FloatArray) -> float:
     return float(np.sqrt((np.asarray(forces).reshape(-1, 3) ** 2).sum(axis=1)).max())
 
 
-def _end_points(defect: Defect, evaluate: Evaluate, settings: NebSettings) -> FloatArray:
-    """Relaxed positions before and after the hop; shape (2, atoms, 3)."""
+def relaxed_positions(atoms: Any, evaluate: Evaluate, settings: NebSettings) -> FloatArray:
+    """Return the positions of the nearest minimum at a fixed cell, angstrom; shape (atoms, 3).
+
+    Args:
+        atoms: ASE atoms; they are moved.
+        evaluate: from :func:`evaluator`.
+        settings: forces go down to half of its limit, in at most its number of steps.
+    """
     from ase.calculators.calculator import Calculator, all_changes
     from ase.optimize import LBFGS
 
@@ -298,18 +304,23 @@ def _end_points(defect: Defect, evaluate: Evaluate, settings: NebSettings) -> Fl
             energies, forces = evaluate(self.atoms.get_positions()[None])
             self.results = {"energy": float(energies[0]), "forces": forces[0]}
 
+    atoms.calc = Single()
+    LBFGS(atoms, logfile=None, maxstep=0.1).run(fmax=0.5 * settings.fmax, steps=settings.max_steps)
+    return np.asarray(atoms.get_positions(), dtype=float)
+
+
+def _end_points(defect: Defect, evaluate: Evaluate, settings: NebSettings) -> FloatArray:
+    """Relaxed positions before and after the hop; shape (2, atoms, 3)."""
     ends = []
     for share in (0.0, 1.0):
         atoms = defect.atoms.copy()
         places = atoms.get_positions()
         places[list(defect.ions)] += share * defect.paths
         atoms.set_positions(places)
-        atoms.calc = Single()
-        LBFGS(atoms, logfile=None, maxstep=0.1).run(fmax=0.5 * settings.fmax, steps=settings.max_steps)
-        moved = np.linalg.norm((atoms.get_positions() - places)[list(defect.ions)], axis=1)
+        ends.append(relaxed_positions(atoms, evaluate, settings))
+        moved = np.linalg.norm((ends[-1] - places)[list(defect.ions)], axis=1)
         if (moved > 0.5 * np.linalg.norm(defect.paths, axis=1)).any():
             raise PhysicsError("the ion leaves an end point of the hop by itself: that site is no minimum")
-        ends.append(atoms.get_positions())
     return np.array(ends)
 
 

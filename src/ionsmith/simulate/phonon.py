@@ -17,14 +17,14 @@ from ionsmith.core.records import Candidate, FloatArray, Kind, Outcome, Status
 from ionsmith.core.registry import register
 from ionsmith.simulate.minimum import nearest_minimum, stopped_early
 from ionsmith.simulate.ordered import ordered_crystal
-from ionsmith.simulate.potentials import DEFAULT, check_potential, no_answer, potential, potential_fingerprint
+from ionsmith.simulate.potentials import DEFAULT, check_potential, forces_of, potential_fingerprint
 from ionsmith.simulate.stage import check_at_least_one, stopped
 
 TO_THZ = math.sqrt(constants.e / constants.angstrom**2 / constants.atomic_mass) / (2.0 * math.pi) * 1e-12
 """Frequency of sqrt(1 eV / (angstrom^2 amu)), THz."""
 
 _MOST_LISTED = 30  # frequencies that a document carries
-_REVISION = 2  # raise whenever the numbers change for another reason than settings or tables
+_REVISION = 3  # raise whenever the numbers change for another reason than settings or tables
 
 Forces = Callable[[Structure], FloatArray]
 
@@ -49,8 +49,8 @@ def supercell_modes(
 
     Every atom of one primitive cell is moved by +-d along x, y and z; central differences give the force constants
     to all atoms of the supercell, and translation gives those of the other cells. The modes at the Gamma point of the
-    supercell are those of D(q) = sum_R Phi(0, R) exp(i q R) / sqrt(m m') at the q that it holds. The force on an atom
-    from a shift of the whole crystal is set to zero.
+    supercell are those of D(q) = sum_R Phi(0, R) exp(i q R) / sqrt(m m') at the q that it holds. Shifts of the whole
+    crystal are projected out of D(0), the smallest change after which no atom feels them.
 
     Args:
         primitive: relaxed crystal, n atoms.
@@ -68,9 +68,6 @@ def supercell_modes(
     for atom in range(size):
         for axis in range(3):
             constants_[atom, axis] = _response(large, atom, axis, forces, displacement).reshape(count, size, 3)
-    total = constants_.sum(axis=(2, 3))
-    for atom in range(size):
-        constants_[atom, :, 0, atom, :] -= total[atom]
     masses = np.array([float(site.specie.atomic_mass) for site in primitive])
     return _diagonalise(constants_, cells, np.array(repeats), masses)
 
@@ -90,10 +87,14 @@ def _response(large: Structure, atom: int, axis: int, forces: Forces, displaceme
 def _diagonalise(constants_: FloatArray, cells: FloatArray, repeats: FloatArray, masses: FloatArray) -> Modes:
     size = len(masses)
     root = np.repeat(np.sqrt(masses), 3)
+    shiftless = np.eye(3 * size) - np.kron(np.full((size, size), 1.0 / size), np.eye(3))
     points, rows = [], []
     for cell in cells:
         phase = np.exp(2j * np.pi * (cells @ (cell / repeats)))
-        matrix = np.einsum("iacjb,c->iajb", constants_, phase).reshape(3 * size, 3 * size) / np.outer(root, root)
+        matrix = np.einsum("iacjb,c->iajb", constants_, phase).reshape(3 * size, 3 * size)
+        if not cell.any():
+            matrix = shiftless @ matrix @ shiftless
+        matrix = matrix / np.outer(root, root)
         values = np.linalg.eigvalsh(0.5 * (matrix + matrix.conj().T))
         points.append(cell / repeats)
         rows.append(np.sort(np.sign(values) * np.sqrt(np.abs(values)) * TO_THZ))
@@ -191,15 +192,13 @@ class DynamicStability:
         return relaxed
 
     def _forces(self, structure: Structure) -> FloatArray:
-        atoms = structure.to_ase_atoms()
-        atoms.calc = potential(self.potential)
-        try:
-            found = np.asarray(atoms.get_forces(), dtype=float)
-        except (ValueError, RuntimeError, NotImplementedError, KeyError, IndexError) as error:
-            raise PhysicsError(no_answer(self.potential, error)) from error
+        numbers = [site.specie.Z for site in structure]
+        _, found, _ = forces_of(self.potential, numbers)(
+            np.asarray(structure.cart_coords), np.asarray(structure.lattice.matrix)
+        )
         if not np.isfinite(found).all():
             raise PhysicsError(f"{self.potential} gave forces that are not finite")
-        return found
+        return np.asarray(found, dtype=float)
 
     def _details(self, modes: Modes, repeats: tuple[int, int, int], atoms: int) -> dict[str, Any]:
         lowest = modes.frequencies.copy()
