@@ -1,6 +1,6 @@
 """A superionic family left out of everything: does design come back to it?
 
-Run: python benchmarks/prior_train.py FOLDER --before 2008 --epochs 30
+Run: python benchmarks/prior_train.py FOLDER --before 2008 --epochs 12
      python benchmarks/design_family.py FOLDER OUT [--asked 600] [--seeds 1] [--page FILE]
 
 The family is that of the lithium argyrodites (Li6PS5Cl and its kin), first published in 2008. Left out are

@@ -1,6 +1,6 @@
 """Rediscovery over time: how many lithium compounds published later do generators find that know only the past.
 
-Run: python benchmarks/prior_train.py FOLDER --before 2008 --epochs 30
+Run: python benchmarks/prior_train.py FOLDER --before 2008 --epochs 12
      python benchmarks/design_time.py FOLDER [--before 2008] [--asked 1500] [--seeds 3] [--page FILE]
 
 `mpts_52` carries years. The prior has read what was published before the cut (FOLDER/prior-YEAR.pt of the first
