@@ -242,4 +242,10 @@ def test_the_page_names_the_mechanism():
     hop |= {"backward_eV": 0.3, "force_eV_A": 0.01}
     told = panel.panel({"hops": [hop], "barriers_eV": {"1d": 0.3}, "mechanism": "knock-off"}, None)
     assert "knocks a lattice ion into the next empty place" in told.text
-    assert "of a vacancy" in panel.panel({"hops": [hop], "barriers_eV": {"1d": 0.3}}, None).text
+    plain = panel.panel({"hops": [hop], "barriers_eV": {"1d": 0.3}, "places": []}, None).text
+    assert "of a vacancy" in plain
+    assert "Its places" not in plain
+    places = [{"fractional": [0, 0, 0], "count": 4, "moved_A": 0.1, "energy_eV": 0.0, "fate": "kept"}]
+    places += [{"fractional": [0.5, 0, 0], "fate": "no answer"}]
+    told = panel.panel({"hops": [hop], "mechanism": "interstitial", "places": places}, None)
+    assert "above the lowest: 4 per cell at 0.00 eV (kept). 1 more gave no answer." in told.text

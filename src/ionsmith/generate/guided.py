@@ -30,8 +30,8 @@ from ionsmith.represent.elements import anion_mask
 _BREEDER = 3.0  # proposals of the genetic algorithm for one of the policy, which takes ten times as long to write it
 _DOPED = 0.25  # of the children of the genetic algorithm
 _ENOUGH = 60  # answers before expectations mean something
-_FOREIGN = 0.25  # worth of a best estimate outside the domain: half of all errors were to be below the spread, but in
-# a family never seen only three in ten are (docs/benchmarks/conductivity.md)
+_FOREIGN = 0.25  # worth of a best estimate outside the domain: in a family never seen the intervals that should hold
+# half of the conductivities hold three in ten (docs/benchmarks/conductivity.md)
 
 
 @register("generator", "guided")

@@ -31,7 +31,8 @@ from ionsmith.simulate.potentials import DEFAULT, check_potential, no_answer, po
 from ionsmith.simulate.stage import check_at_least_one, check_range, stopped
 
 SPREAD = 0.21
-"""Spread of a barrier, eV; the root mean square difference from published DFT barriers (docs/benchmarks/neb.md)."""
+"""Spread of a barrier, eV; the root mean square difference from published DFT barriers of vacancies
+(docs/benchmarks/neb.md). Extra ions are given the same, for want of published ones."""
 
 _NAMES = ("1d", "2d", "3d")
 _REVISION = 2  # raise whenever the numbers change for another reason than settings or tables

@@ -9,7 +9,7 @@ from ionsmith.core.results import Row
 from ionsmith.report.panels import Panel
 from ionsmith.report.style import dress
 
-USES = ("hops", "failed", "barriers_eV", "supercell_atoms", "image_distance_A", "mechanism")
+USES = ("hops", "failed", "barriers_eV", "supercell_atoms", "image_distance_A", "mechanism", "places")
 
 
 def panel(details: Mapping[str, Any], row: Row) -> Panel | None:
@@ -55,7 +55,19 @@ def _words(details: Mapping[str, Any]) -> str:
     defect = _DEFECTS[details.get("mechanism", "vacancy")]
     return (
         f"Energy along every symmetry-distinct hop of {defect}, above its start. The hops percolate at {levels}; the "
-        f"defect is neutral, in a cell of {details.get('supercell_atoms', '?')} atoms.{missing}"
+        f"defect is neutral, in a cell of {details.get('supercell_atoms', '?')} atoms.{missing}{_places(details)}"
+    )
+
+
+def _places(details: Mapping[str, Any]) -> str:
+    """Return where an extra ion can sit, as a sentence; nothing for a vacancy."""
+    told = [place for place in details.get("places", ()) if "energy_eV" in place]
+    if not told:
+        return ""
+    kinds = ", ".join(f"{p['count']} per cell at {p['energy_eV']:.2f} eV ({p['fate']})" for p in told)
+    lost = len(details["places"]) - len(told)
+    return f" Its places, by kind, relaxed, above the lowest: {kinds}." + (
+        f" {lost} more gave no answer." if lost else ""
     )
 
 
