@@ -72,6 +72,25 @@ def _structure(lattice: list[float], row: dict[str, object]) -> Structure:
     return Structure(Lattice.from_parameters(*lattice), row["species"], row["frac_coords"])
 
 
+def exchanged(crystal: Structure, exchange: dict[str, str]) -> Structure:
+    """Return the crystal after an exchange; the volume follows the bonds where an anion is exchanged.
+
+    Oxygen in the cell of a sulfide would shrink it by more in relaxation than is taken as the same crystal.
+    """
+    from pymatgen.analysis.structure_prediction.volume_predictor import DLSVolumePredictor
+
+    structure = crystal.copy()
+    structure.replace_species(exchange)
+    if not {"S", "Cl"} & set(exchange):
+        return structure
+    before, after = (
+        DLSVolumePredictor(min_scaling=None, max_scaling=None).predict(each) for each in (crystal, structure)
+    )
+    return Structure(
+        structure.lattice.scale(structure.volume * after / before), structure.species, structure.frac_coords
+    )
+
+
 def compute(folder: Path, only: list[str], **settings: Any) -> None:
     crystals = structures()
     simulator = MigrationBarrier(scratch=str(folder / "work"), **settings)
@@ -79,8 +98,7 @@ def compute(folder: Path, only: list[str], **settings: Any) -> None:
         target = folder / f"{system}.json"
         if target.exists() or (only and system not in only):
             continue
-        structure = crystals[place].copy()
-        structure.replace_species(exchange)
+        structure = exchanged(crystals[place], exchange)
         begun = time.perf_counter()
         outcome = simulator.run(Candidate(Kind.CRYSTAL, structure, Origin("benchmark", f"{place}:{system}")))
         spent = time.perf_counter() - begun
@@ -92,11 +110,11 @@ def compute(folder: Path, only: list[str], **settings: Any) -> None:
 
 def static(folder: Path, name: str, **settings: Any) -> None:
     """Energies of another potential at the images that CHGNet relaxed, and the barrier that follows."""
-    from ionsmith.simulate.hops import distinct_hops
     from ionsmith.simulate.md_cell import supercell_matrix
     from ionsmith.simulate.md_scratch import kept_cell, scratch_folder
+    from ionsmith.simulate.mechanisms import Mechanism, Ways
     from ionsmith.simulate.neb import _levels
-    from ionsmith.simulate.neb_run import NebSettings, evaluator, relax_band, vacancy
+    from ionsmith.simulate.neb_run import NebSettings, evaluator, relax_band
 
     crystals = structures()
     simulator = MigrationBarrier(scratch=str(folder / "work"), **settings)
@@ -105,15 +123,15 @@ def static(folder: Path, name: str, **settings: Any) -> None:
         record, target = folder / f"{system}.json", folder / f"{system}.{label}.json"
         if target.exists() or not record.exists() or json.loads(record.read_text())["status"] != "ok":
             continue
-        structure = crystals[place].copy()
-        structure.replace_species(exchange)
+        structure = exchanged(crystals[place], exchange)
         candidate = Candidate(Kind.CRYSTAL, structure, Origin("benchmark", f"{place}:{system}"))
         work = scratch_folder(simulator.scratch, candidate, simulator.fingerprint)
         crystal = kept_cell(work, lambda: (_ for _ in ()).throw(RuntimeError("no relaxed cell")))
         matrix = supercell_matrix(crystal, simulator.min_length)
         bands = []
-        for number, group in enumerate(distinct_hops(crystal, "Li", distance=simulator.distance), start=1):
-            defect = vacancy(crystal, group.example, matrix)
+        ways = Ways.of(crystal, "Li", Mechanism.VACANCY, distance=simulator.distance)
+        for number, group in enumerate(ways.classes, start=1):
+            defect = ways.defect(group.example, matrix, vacancies=1)
             band = relax_band(
                 defect,
                 group.example,
@@ -129,7 +147,7 @@ def static(folder: Path, name: str, **settings: Any) -> None:
             others = [n for n in range(len(energies)) if n not in places]
             energies[others] = energies[places].min()
             bands.append((group, replace(band, energies=energies), defect.atoms))
-        levels = _levels(crystal, bands)
+        levels = _levels(ways, bands)
         target.write_text(json.dumps({"1d": levels[0]}))
         print(system, name, levels[0], flush=True)
 

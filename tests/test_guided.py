@@ -31,8 +31,9 @@ def rng(seed=0):
 
 def judged(proposal):
     """A gap that grows with the share of bromine and iodine, for what was not refused."""
-    gap = {"band_gap": Value(8.0 * iodide(proposal.candidate), 0.3, "toy")}
-    return replace(proposal, values=gap) if proposal.status is Status.OK else proposal
+    if proposal.status is not Status.OK:
+        return proposal
+    return replace(proposal, values={"band_gap": Value(8.0 * iodide(proposal.candidate), 0.3, "toy")})
 
 
 def played(generator, *, rounds=4, n=25, seed=0):

@@ -114,9 +114,22 @@ def at_temperature(result: RunResult, temperature: float) -> RunResult:
     Raises:
         InputError: a temperature not above zero.
     """
+    kelvin = sound_temperature(temperature)
+    return replace(result, rows=tuple(_heated(row, kelvin) for row in result.rows))
+
+
+def sound_temperature(temperature: float) -> float:
+    """Return a temperature that something can have, so that a wrong one is refused before any work.
+
+    Args:
+        temperature: K.
+
+    Raises:
+        InputError: a temperature not above zero.
+    """
     if not (math.isfinite(temperature) and temperature > 0.0):
         raise InputError(f"--temperature: expected a temperature above 0 K, got {temperature:g}")
-    return replace(result, rows=tuple(_heated(row, temperature) for row in result.rows))
+    return temperature
 
 
 def _heated(row: Row, temperature: float) -> Row:

@@ -124,9 +124,10 @@ def predict(
     from ionsmith import assessment, recipes
 
     def recipe(options: recipes.RunOptions) -> RunResult:
+        kelvin = None if temperature is None else assessment.sound_temperature(temperature)
         result = recipes.predict(inputs or [], options)
         result = assessment.explain_result(result) if explain else result
-        return result if temperature is None else assessment.at_temperature(result, temperature)
+        return result if kelvin is None else assessment.at_temperature(result, kelvin)
 
     result = _deliver(recipe, {"max_sites": max_sites}, as_json=as_json)
     if explain and not as_json:
