@@ -13,6 +13,7 @@ import json
 import logging
 import time
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -107,26 +108,36 @@ def values(outcomes, quantity):
     return np.array([outcome.values[quantity].mean for outcome in outcomes])
 
 
-def baselines(train, test, quantity, transform=lambda x: x):
+class ElementStatisticsOnce:
+    """Element statistics of some rows, computed once however many baselines read them."""
+
+    name = "element-statistics"
+
+    def __init__(self, rows):
+        features = np.nan_to_num(ElementStatistics().encode([o.candidate for o in rows]))
+        self.memory = {o.candidate.key: x for o, x in zip(rows, features, strict=True)}
+
+    def encode(self, candidates):
+        """Return the features of some of the rows."""
+        return np.array([self.memory[c.key] for c in candidates])
+
+
+def baselines(train, test, quantity):
     """Mean absolute error of the plain predictors on element statistics."""
-    encode = ElementStatistics().encode
-    inputs = [np.nan_to_num(encode([o.candidate for o in rows])) for rows in (train, test)]
-    memory = {}
-    for rows, features in zip((train, test), inputs, strict=True):
-        memory |= {o.candidate.key: x for o, x in zip(rows, features, strict=True)}
-
-    class Remembered:
-        name = "element-statistics"
-
-        def encode(self, candidates):
-            return np.array([memory[c.key] for c in candidates])
-
     truth = values(test, quantity)
-    found = {}
-    for cls in BASELINES:
-        model = cls(Remembered(), quantity=quantity).fit(train, np.random.default_rng(0))
-        found[cls.name] = float(np.abs(model.predict([o.candidate for o in test]).mean - truth).mean())
-    return found
+    answers = baseline_answers(ElementStatisticsOnce([*train, *test]), train, test, quantity)
+    return {name: float(np.abs(answer - truth).mean()) for name, answer in answers.items()}
+
+
+def baseline_answers(representation, train, asked, quantity):
+    """What each plain predictor says, by name."""
+    return {
+        cls.name: cls(representation, quantity=quantity)
+        .fit(train, np.random.default_rng(0))
+        .predict([o.candidate for o in asked])
+        .mean
+        for cls in BASELINES
+    }
 
 
 def formula(arguments):
@@ -251,6 +262,8 @@ def moduli(arguments):
             answers[cls.quantity][asked] = np.column_stack([answer.mean, answer.std, answer.in_domain])
     for quantity, answer in answers.items():
         found[quantity] = log_figures(rows, answer, quantity)
+        if not arguments.no_baselines:
+            found[quantity]["baselines"] = log_baselines(rows, fold, quantity)
     if arguments.write:
         model = m.TransferBulkModulus(settings=settings).fit(rows, np.random.default_rng(arguments.seed))
         write(
@@ -263,10 +276,30 @@ def log_figures(rows, answer, quantity):
     known = np.array([quantity in o.values for o in rows])
     some = [o for o, k in zip(rows, known, strict=True) if k]
     mean, std, inside = answer[known].T
-    truth = np.log10(np.maximum(values(some, quantity), 1.0))
-    log = np.log10(np.maximum(mean, 1.0))
-    prediction = d_prediction(log, std / mean / np.log(10.0), inside > 0.5)
+    truth = log10_of(values(some, quantity))
+    prediction = d_prediction(log10_of(mean), std / mean / np.log(10.0), inside > 0.5)
     return figures_of(prediction, truth, some)
+
+
+def log10_of(moduli):
+    return np.log10(np.maximum(moduli, 1.0))
+
+
+def log_baselines(rows, fold, quantity):
+    """Mean absolute error of the logarithm over the folds of the model, for the plain predictors."""
+    some = [(o, f) for o, f in zip(rows, fold, strict=True) if quantity in o.values]
+    logged = [
+        replace(o, values={quantity: replace(o.values[quantity], mean=float(log10_of(o.values[quantity].mean)))})
+        for o, _ in some
+    ]
+    folds = np.array([f for _, f in some])
+    representation, errors = ElementStatisticsOnce(logged), defaultdict(list)
+    for k in range(int(folds.max()) + 1):
+        train = [o for o, f in zip(logged, folds, strict=True) if f != k]
+        asked = [o for o, f in zip(logged, folds, strict=True) if f == k]
+        for name, answer in baseline_answers(representation, train, asked, quantity).items():
+            errors[name].extend(np.abs(answer - values(asked, quantity)))
+    return {name: float(np.mean(found)) for name, found in errors.items()}
 
 
 def d_prediction(mean, std, inside):

@@ -175,25 +175,6 @@ class Ensemble:
         )
         return np.asarray(scaled * self.targets.scale + self.targets.centre)
 
-    def without_each_atom(self, crowd: Crowd) -> FloatArray:
-        """Return predictions for one crystal with each row of atoms left out in turn, shape (rows, T).
-
-        The weights of the others grow to sum to one again; features of the whole crystal stay.
-
-        Args:
-            crowd: one crystal of at least two distinct atoms.
-
-        Raises:
-            InputError: several crystals, or a single distinct atom.
-        """
-        rows = len(crowd.atoms)
-        if len(crowd) != 1 or rows < 2:
-            raise InputError(f"expected one crystal of at least two distinct atoms, got {len(crowd)} of {rows}")
-        kept = np.array([[other for other in range(rows) if other != left] for left in range(rows)]).ravel()
-        sizes = np.full(rows, rows - 1)
-        parts = Crowd(crowd.atoms[kept], crowd.weights[kept], sizes, np.repeat(crowd.crystal, rows, axis=0))
-        return np.asarray(self.predict(parts).mean(axis=0))
-
     def arrays(self, *, prefix: str = "") -> dict[str, NDArray[Any]]:
         """Return what to store.
 

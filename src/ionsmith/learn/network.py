@@ -68,6 +68,25 @@ class Crowd:
         )
 
 
+def without_each_atom(crowd: Crowd) -> Crowd:
+    """Return one crystal as often as it has rows of atoms, another row left out each time.
+
+    The weights of the others grow to sum to one again; features of the whole crystal stay.
+
+    Args:
+        crowd: one crystal of at least two distinct atoms.
+
+    Raises:
+        InputError: several crystals, or a single distinct atom.
+    """
+    rows = len(crowd.atoms)
+    if len(crowd) != 1 or rows < 2:
+        raise InputError(f"expected one crystal of at least two distinct atoms, got {len(crowd)} of {rows}")
+    kept = np.array([[other for other in range(rows) if other != left] for left in range(rows)]).ravel()
+    crystal = np.repeat(crowd.crystal, rows, axis=0)
+    return Crowd(crowd.atoms[kept], crowd.weights[kept], np.full(rows, rows - 1), crystal)
+
+
 @dataclass(frozen=True)
 class Batch:
     """Crystals as tensors.

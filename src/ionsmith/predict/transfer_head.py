@@ -1,4 +1,4 @@
-"""A head on CHGNet's features: ensemble, spread, domain and the training materials it may be asked about."""
+"""A head on CHGNet's features: networks, kernel, spread, domain and the training materials it may be asked about."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 from ionsmith.core.errors import ArtifactError, InputError
 from ionsmith.core.records import BoolArray, FloatArray
 from ionsmith.learn.ensemble import Ensemble, EnsembleSettings, TargetKind, Targets, fit_ensemble
+from ionsmith.learn.kernel import KernelMean
 from ionsmith.learn.network import AttentionNetwork, Crowd
 from ionsmith.learn.spread import SpreadModel
-from ionsmith.predict.transfer_views import fingerprints
+from ionsmith.predict.transfer_views import fingerprints, portraits
 
 _AXES = 16  # principal axes in which distances are measured
 _FAR = 0.99  # share of validation rows that must count as inside
 _ENOUGH = 10  # training materials with an element, below which the element is foreign
-_BLOCK = 512
+_NOISES = (3e-3, 3e-2, 0.3)  # of the kernel; the validation rows choose
 Rows = NDArray[np.int64]
 
 
@@ -103,6 +104,8 @@ class Head:
         foreign: atomic numbers that training has hardly seen count as outside; those it has seen enough of.
         usual: mean and standard deviation of each target, for what cannot be looked at; shape (T, 2).
         missed: mean absolute error of each target on the validation rows; shape (T,).
+        kernel: Gaussian process beside the networks; None where it does not help any target.
+        trust: its say in each target, 0 to 1; shape (T,).
     """
 
     ensemble: Ensemble
@@ -112,6 +115,16 @@ class Head:
     familiar: frozenset[int]
     usual: FloatArray
     missed: FloatArray
+    kernel: KernelMean | None
+    trust: FloatArray
+
+    def means(self, crowd: Crowd) -> FloatArray:
+        """Return predictions alone, shape (n, T).
+
+        Args:
+            crowd: n crystals.
+        """
+        return np.asarray(_votes(self.ensemble, self.kernel, self.trust, crowd)[0].mean(axis=0))
 
     def predict(self, crowd: Crowd, numbers: Sequence[NDArray[np.int64]]) -> tuple[FloatArray, FloatArray, BoolArray]:
         """Return means and standard deviations, shape (n, T), and the domain flag, shape (n,).
@@ -120,15 +133,11 @@ class Head:
             crowd: n crystals.
             numbers: atomic numbers of each.
         """
-        votes = self.ensemble.predict(crowd)
+        votes, quarrel = _votes(self.ensemble, self.kernel, self.trust, crowd)
         mean = votes.mean(axis=0)
         distance = self.neighbourhood.nearest(fingerprints(crowd), 1)[1][:, 0]
-        std = np.column_stack(
-            [
-                spread(_signals(votes[:, :, column], distance, float(self.ensemble.targets.scale[column])))
-                for column, spread in enumerate(self.spreads)
-            ]
-        )
+        signals = _signals(votes, quarrel, distance, self.ensemble.targets.scale)
+        std = np.column_stack([spread(some) for spread, some in zip(self.spreads, signals, strict=True)])
         known = np.array([set(some.tolist()) <= self.familiar for some in numbers], dtype=bool)
         return mean, std, known & (distance <= self.neighbourhood.far)
 
@@ -141,6 +150,8 @@ class Head:
                 f"spread.{column}.limits": np.stack([spread.low, spread.high]),
                 f"spread.{column}.floor": np.array([spread.floor]),
             }
+        if self.kernel is not None:
+            stored |= {**self.kernel.arrays(prefix="kernel."), "kernel.trust": self.trust}
         told = [[formula, locator] for formula, locator, _ in self.told]
         values = [[np.nan if v is None else v for v in row] for _, _, row in self.told]
         return stored | {
@@ -188,13 +199,18 @@ class Head:
             values = arrays["told.values"].astype(float).tolist()
             familiar = frozenset(arrays["familiar"].tolist())
             usual, missed = arrays["usual"], arrays["missed"]
+            trust = arrays.get("kernel.trust")
+            kernel = None if trust is None else KernelMean.restore(arrays, prefix="kernel.")
         except (KeyError, ValueError, IndexError, zlib.error) as error:
             raise ArtifactError(f"transfer head: {error} is missing or wrong") from error
         told = tuple(
             (str(formula), str(locator), tuple(None if v != v else float(v) for v in row))
             for (formula, locator), row in zip(names, values, strict=True)
         )
-        return cls(ensemble, spreads, near, told, familiar, usual, missed)
+        no_trust = np.zeros(len(ensemble.targets.names))
+        return cls(
+            ensemble, spreads, near, told, familiar, usual, missed, kernel, no_trust if trust is None else trust
+        )
 
 
 @dataclass(frozen=True)
@@ -228,7 +244,9 @@ def fit_head(
     scratch: Path | None = None,
     start: Sequence[AttentionNetwork] = (),
 ) -> Head:
-    """Train an ensemble and calibrate its spread and domain on the validation rows.
+    """Train an ensemble, set a kernel beside it where that helps, and calibrate spread and domain.
+
+    The validation rows stop the training, choose the kernel's noise, tell whether it helps, and calibrate.
 
     Args:
         lesson: crystals and values.
@@ -264,31 +282,67 @@ def fit_head(
     familiar = frozenset(np.flatnonzero(counts >= enough).tolist())
     learnt = lesson.values[rows]
     usual = np.column_stack([np.nanmean(learnt, axis=0), np.maximum(np.nanstd(learnt, axis=0), 1e-6)])
-    spreads, missed = _calibrate(ensemble, lesson, near.nearest(mean_atoms[lesson.validation], 1)[1][:, 0])
-    return Head(ensemble, spreads, near, told, familiar, usual, missed)
+    kernel, trust = _kernel(ensemble, lesson, rows)
+    votes, quarrel = _votes(ensemble, kernel, trust, part(lesson.crowd, lesson.validation))
+    distance = near.nearest(mean_atoms[lesson.validation], 1)[1][:, 0]
+    signals = _signals(votes, quarrel, distance, targets.scale)
+    spreads, missed = _calibrate(votes.mean(axis=0), lesson, signals)
+    return Head(ensemble, spreads, near, told, familiar, usual, missed, kernel, trust)
+
+
+def _kernel(ensemble: Ensemble, lesson: Lesson, rows: Rows) -> tuple[KernelMean | None, FloatArray]:
+    """Return a kernel and its say in each target: half where that makes the error of the validation rows smaller.
+
+    Zero-inflated targets are left to the networks: a smooth surface does not know where metals end.
+    """
+    truth, inside = lesson.values[lesson.validation], part(lesson.crowd, lesson.validation)
+    plain = np.array([kind is TargetKind.PLAIN for kind in lesson.kinds])
+    none = np.zeros(len(plain))
+    if not plain.all() or (np.isfinite(lesson.values[rows]).sum(axis=0) < _ENOUGH).any():
+        return None, none
+    features, asked = portraits(lesson.crowd)[rows], portraits(inside)
+    alone = ensemble.predict(inside).mean(axis=0)
+    without = np.nanmean(np.abs(alone - truth), axis=0)
+    least, best, trust = without[0], None, none
+    for noise in _NOISES:
+        kernel = KernelMean.fit(features, lesson.values[rows], noise=noise)
+        errors = np.nanmean(np.abs(0.5 * (alone + kernel.predict(asked)) - truth), axis=0)
+        if errors[0] < least:
+            least, best, trust = errors[0], kernel, np.where(errors < without, 0.5, 0.0)
+    return best, trust
+
+
+def _votes(
+    ensemble: Ensemble, kernel: KernelMean | None, trust: FloatArray, crowd: Crowd
+) -> tuple[FloatArray, FloatArray]:
+    """Return what each network says after the kernel, (members, n, T), and how far the kernel was off, (n, T)."""
+    votes = ensemble.predict(crowd)
+    if kernel is None:
+        return votes, np.zeros(votes.shape[1:])
+    other = kernel.predict(portraits(crowd))
+    return votes + trust * (other - votes), trust * np.abs(other - votes.mean(axis=0))
 
 
 def _calibrate(
-    ensemble: Ensemble, lesson: Lesson, distance: FloatArray
+    mean: FloatArray, lesson: Lesson, signals: Sequence[FloatArray]
 ) -> tuple[tuple[SpreadModel, ...], FloatArray]:
-    votes = ensemble.predict(part(lesson.crowd, lesson.validation))
     found, missed = [], []
     for column, name in enumerate(lesson.names):
-        errors = votes[:, :, column].mean(axis=0) - lesson.values[lesson.validation, column]
+        errors = mean[:, column] - lesson.values[lesson.validation, column]
         known = np.isfinite(errors)
         if not known.any():
             raise InputError(f"expected validation rows with a value of {name}, got none")
-        signals = _signals(votes[:, :, column], distance, float(ensemble.targets.scale[column]))
-        found.append(SpreadModel.fit(signals[known], errors[known]))
+        found.append(SpreadModel.fit(signals[column][known], errors[known]))
         missed.append(float(np.abs(errors[known]).mean()))
     return tuple(found), np.array(missed)
 
 
-def _signals(votes: FloatArray, distance: FloatArray, scale: float) -> FloatArray:
-    """Return what goes with large errors: disagreement, distance from the known, and size; shape (n, 3)."""
-    return np.column_stack(
-        [votes.std(axis=0) + 1e-3 * scale, distance + 0.1, np.abs(votes.mean(axis=0)) + 0.03 * scale]
-    )
+def _signals(votes: FloatArray, quarrel: FloatArray, distance: FloatArray, scale: FloatArray) -> list[FloatArray]:
+    """Return per target what goes with large errors: disagreement, distance from the known, and size; (n, 3) each."""
+    disagreement, size = votes.std(axis=0) + quarrel + 1e-3 * scale, np.abs(votes.mean(axis=0)) + 0.03 * scale
+    return [
+        np.column_stack([disagreement[:, column], distance + 0.1, size[:, column]]) for column in range(len(scale))
+    ]
 
 
 def part(crowd: Crowd, rows: Rows) -> Crowd:

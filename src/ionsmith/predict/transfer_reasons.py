@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pymatgen.core import Element
 
-from ionsmith.learn.network import Crowd
+from ionsmith.learn.network import Crowd, without_each_atom
 from ionsmith.predict.transfer_head import Head
 from ionsmith.predict.transfer_views import fingerprints
 from ionsmith.represent.chgnet import CrystalView
@@ -49,8 +49,8 @@ def atom_effects(head: Head, crowd: Crowd, view: CrystalView, column: int) -> li
     """
     if len(crowd.atoms) < 2:
         return []
-    whole = float(head.ensemble.predict(crowd).mean(axis=0)[0, column])
-    without = head.ensemble.without_each_atom(crowd)[:, column]
+    whole = float(head.means(crowd)[0, column])
+    without = head.means(without_each_atom(crowd))[:, column]
     label = view.alike()
     effects = []
     for kind, left in enumerate(without.tolist()):

@@ -20,6 +20,7 @@ MAX_SITES = 200
 """Largest cell that is looked at, atoms: CHGNet's time and memory grow with it."""
 
 _REMEMBERED_ATOMS = 200_000  # some 260 MB
+_WHOLE = 3  # features of a crystal that come from its view, before those of the formula
 Seen = CrystalView | IonsmithError
 """A view, or why there is none."""
 
@@ -152,7 +153,25 @@ def fingerprints(crowd: Crowd) -> NDArray[np.float32]:
     Args:
         crowd: n crystals.
     """
+    return _averaged(crowd, crowd.atoms)
+
+
+def portraits(crowd: Crowd) -> NDArray[np.float32]:
+    """Return the mean atom of each crystal, how much its atoms differ, energy and volume; shape (n, 2 F + 3).
+
+    Element statistics are not in it: with them the kernel makes larger errors (docs/benchmarks/transfer.md).
+
+    Args:
+        crowd: n crystals.
+    """
+    mean = _averaged(crowd, crowd.atoms)
     owner = np.repeat(np.arange(len(crowd)), crowd.sizes)
-    total = np.zeros((len(crowd), crowd.atoms.shape[1]))
-    np.add.at(total, owner, crowd.atoms * crowd.weights[:, None])
+    deviation = np.sqrt(_averaged(crowd, (crowd.atoms - mean[owner]) ** 2))
+    return np.hstack([mean, deviation, crowd.crystal[:, :_WHOLE]])
+
+
+def _averaged(crowd: Crowd, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    owner = np.repeat(np.arange(len(crowd)), crowd.sizes)
+    total = np.zeros((len(crowd), rows.shape[1]))
+    np.add.at(total, owner, rows * crowd.weights[:, None])
     return np.asarray(total / np.bincount(owner, weights=crowd.weights)[:, None], dtype=np.float32)
