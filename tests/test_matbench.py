@@ -112,3 +112,13 @@ def test_the_real_table_has_its_rows(mirror):
 def test_the_gap_table_reads(mirror):
     found = next(load_matbench("gap").outcomes())
     assert sorted(found.values) == ["band_gap"]
+
+
+@pytest.mark.mirror
+def test_the_gaps_of_oqmd_read(mirror):
+    gaps = load_formula_table("oqmd_gap", ("test",))
+    assert len(gaps.formulas) == 50_963
+    assert gaps.values.min() == 0.0
+    outcome = next(gaps.outcomes())
+    assert outcome.candidate.source.name == "oqmd"
+    assert sorted(outcome.values) == ["band_gap"]

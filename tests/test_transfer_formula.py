@@ -6,7 +6,7 @@ import pytest
 from ionsmith.core.errors import ArtifactError
 from ionsmith.learn.ensemble import EnsembleSettings
 from ionsmith.learn.trainer import Training
-from ionsmith.predict.transfer_formula import FOLDS, FormulaPrior, fit_prior, fold_of, formula_crowd
+from ionsmith.predict.transfer_formula import FEATURES, FOLDS, FormulaPrior, fit_prior, fold_of, formula_crowd
 from ionsmith.testing import formula, rock_salt
 
 CARD = {
@@ -23,7 +23,7 @@ SMALL = EnsembleSettings(hidden=16, queries=2, training=Training(epochs=15, batc
 
 @pytest.fixture(scope="module")
 def fitted():
-    return fit_prior(TOYS, GAPS, settings=SMALL, rng=np.random.default_rng(0))
+    return fit_prior(TOYS, GAPS[:, None], settings=SMALL, rng=np.random.default_rng(0))
 
 
 def test_formulas_teach_their_gap(fitted):
@@ -31,6 +31,17 @@ def test_formulas_teach_their_gap(fitted):
     assert len(prior.networks) == len(errors) == FOLDS
     product = prior.features(TOYS)[:, 2]
     assert np.abs(product - GAPS).mean() < np.abs(GAPS - GAPS.mean()).mean()
+
+
+def test_a_second_source_of_gaps_teaches_but_does_not_answer():
+    known = np.arange(len(TOYS)) % 3 > 0
+    gaps = np.column_stack([np.where(known, GAPS, np.nan), GAPS / 2.0])
+    prior, _ = fit_prior(TOYS, gaps, settings=SMALL, rng=np.random.default_rng(0))
+    features = prior.features(TOYS)
+    assert prior.networks[0].shape.outputs == 4
+    assert features.shape == (len(TOYS), FEATURES)
+    assert features[GAPS > 0.0, 2].mean() == pytest.approx(4.0, abs=1.2)
+    assert np.allclose(features[:, 2], np.log1p(np.exp(features[:, 1])) / (1.0 + np.exp(-features[:, 0])))
 
 
 def test_the_answer_is_that_of_the_network_which_left_the_fold_out(fitted):

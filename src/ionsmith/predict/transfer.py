@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 from ionsmith.artifacts.cards import load_artifact, save_artifact
 from ionsmith.core.errors import ArtifactError, InputError, IonsmithError, PhysicsError
 from ionsmith.core.quantities import QUANTITIES, quantity
-from ionsmith.core.records import Candidate, Kind, Outcome, Prediction
+from ionsmith.core.records import BoolArray, Candidate, FloatArray, Kind, Outcome, Prediction
 from ionsmith.data.groups import group_labels, spread_over_folds
 from ionsmith.learn.ensemble import EnsembleSettings
 from ionsmith.learn.network import AttentionNetwork, Crowd
@@ -28,6 +29,8 @@ from ionsmith.represent.chgnet import CrystalView, chgnet_version
 REVISION = 1  # raise whenever predictions change for another reason than weights
 _VALIDATION_FOLDS = 14  # one of them stops training and calibrates the spread
 _SAME = 0.02  # distance below which a training material is the same crystal
+_REMEMBERED = 20_000  # materials, over all heads
+_ANSWERS: OrderedDict[tuple[str, str], tuple[FloatArray, FloatArray, bool]] = OrderedDict()
 _log = logging.getLogger(__name__)
 
 
@@ -64,6 +67,7 @@ class TransferModel:
         self._start: tuple[AttentionNetwork, ...] = ()
         self._column = 0
         self._fingerprint = ""
+        self._digest = ""
 
     @property
     def fingerprint(self) -> str:
@@ -119,7 +123,7 @@ class TransferModel:
         rows, seen = sound(VIEWS(candidates))
         if rows:
             asked = [candidates[row] for row in rows]
-            found = head.predict(self._crowd(asked, seen), [view.numbers for view in seen])
+            found = self._answers(head, asked, seen)
             for place, row in enumerate(rows):
                 try:
                     mean[row], std[row] = self._decode(
@@ -130,6 +134,22 @@ class TransferModel:
                     _log.info("%s: %s: %s", self.name, asked[place].formula, reason)
         limits = QUANTITIES[self.quantity]
         return Prediction(np.clip(mean, limits.low, limits.high), std, inside)
+
+    def _answers(
+        self, head: Head, asked: Sequence[Candidate], seen: Sequence[CrystalView]
+    ) -> tuple[FloatArray, FloatArray, BoolArray]:
+        # formation energy and hull share a head, and so do the moduli: what one has asked the other need not
+        keys = [(self._digest, candidate.key) for candidate in asked]
+        new = [row for row, key in enumerate(keys) if key not in _ANSWERS]
+        if new:
+            views = [seen[row] for row in new]
+            crowd = self._crowd([asked[row] for row in new], views)
+            answers = zip(*head.predict(crowd, [view.numbers for view in views]), strict=True)
+            _ANSWERS.update(zip([keys[row] for row in new], answers, strict=True))
+        mean, std, inside = (np.array(column) for column in zip(*[_ANSWERS[key] for key in keys], strict=True))
+        while len(_ANSWERS) > _REMEMBERED:
+            _ANSWERS.popitem(last=False)
+        return mean, std, inside
 
     def _decode(self, mean: float, std: float, candidate: Candidate, view: CrystalView) -> tuple[float, float]:
         return reading_of(self._learnt).decode(mean, std, candidate, view)
@@ -221,9 +241,11 @@ class TransferModel:
     def _become(self, head: Head, column: int) -> Self:
         self._head, self._column = head, column
         prior = FormulaPrior.shipped().fingerprint if self.prior else ""
-        digest = hashlib.sha256(json.dumps([head.settings(), column, prior], sort_keys=True).encode())
+        digest = hashlib.sha256(json.dumps([head.settings(), prior], sort_keys=True).encode())
         for name, array in sorted(head.arrays().items()):
             digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+        self._digest = digest.hexdigest()
+        digest.update(str(column).encode())
         self._fingerprint = digest.hexdigest()[:16]
         return self
 

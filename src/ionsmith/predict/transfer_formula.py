@@ -29,8 +29,13 @@ from ionsmith.represent.elements import element_table
 
 ARTIFACT = "transfer_formula"
 FOLDS = 4
+_SOURCES = ("band_gap", "band_gap beside")
 FEATURES = 3
-"""Columns per material: whether there is a gap (a logit), how large it is if so, and the product, eV."""
+"""Columns per material: whether there is a gap (a logit), how large it is if so, and the product, eV.
+
+Those of the first source of gaps. A second one teaches the shared layers; its answers as further features made the
+validation error of the band gap larger (docs/benchmarks/transfer.md).
+"""
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ class FormulaPrior:
             for number, network in enumerate(self.networks):
                 rows = np.flatnonzero(fold == number)
                 if len(rows):
-                    found[rows, :2] = network(crowd.take(rows).double()).numpy()
+                    found[rows, :2] = network(crowd.take(rows).double())[:, :2].numpy()
         found[:, 2] = np.logaddexp(0.0, found[:, 1]) / (1.0 + np.exp(-found[:, 0]))
         return found
 
@@ -121,7 +126,8 @@ def fit_prior(
 
     Args:
         candidates: n compositions, one per formula, without those that any test will ask about.
-        gaps: band gaps, eV, shape (n,).
+        gaps: band gaps, eV; a column for Materials Project, whose errors are returned, and one for another source
+            where there is one; NaN where not known; shape (n, 1) or (n, 2).
         settings: sizes and training; ``members`` is not used.
         rng: one stream; each network gets its own child.
         scratch: folder for checkpoints.
@@ -131,14 +137,14 @@ def fit_prior(
     """
     crowd = formula_crowd(candidates)
     fold = np.array([fold_of(candidate.formula) for candidate in candidates])
-    values = gaps[:, None]
+    sources = gaps.shape[1]
     # in eV, so that the outputs mean the same in every network
-    targets = Targets(("band_gap",), (TargetKind.ZERO_INFLATED,), np.zeros(1), np.ones(1))
+    targets = Targets(_SOURCES[:sources], (TargetKind.ZERO_INFLATED,) * sources, np.zeros(sources), np.ones(sources))
     networks, errors = [], []
     for number, stream in enumerate(rng.spawn(FOLDS)):
         found, histories = fit_ensemble(
             crowd,
-            values,
+            gaps,
             np.flatnonzero(fold == number),
             targets,
             settings=replace(settings, members=1),

@@ -282,16 +282,21 @@ def fit_head(
     familiar = frozenset(np.flatnonzero(counts >= enough).tolist())
     learnt = lesson.values[rows]
     usual = np.column_stack([np.nanmean(learnt, axis=0), np.maximum(np.nanstd(learnt, axis=0), 1e-6)])
-    kernel, trust = _kernel(ensemble, lesson, rows)
+    kernel, trust, noise = _kernel(ensemble, lesson, rows)
     votes, quarrel = _votes(ensemble, kernel, trust, part(lesson.crowd, lesson.validation))
     distance = near.nearest(mean_atoms[lesson.validation], 1)[1][:, 0]
     signals = _signals(votes, quarrel, distance, targets.scale)
     spreads, missed = _calibrate(votes.mean(axis=0), lesson, signals)
+    if kernel is not None:
+        # calibrated without the validation rows, it may now learn from them as well
+        kernel = KernelMean.fit(portraits(lesson.crowd), lesson.values, noise=noise)
     return Head(ensemble, spreads, near, told, familiar, usual, missed, kernel, trust)
 
 
-def _kernel(ensemble: Ensemble, lesson: Lesson, rows: Rows) -> tuple[KernelMean | None, FloatArray]:
-    """Return a kernel and its say in each target: half where that makes the error of the validation rows smaller.
+def _kernel(ensemble: Ensemble, lesson: Lesson, rows: Rows) -> tuple[KernelMean | None, FloatArray, float]:
+    """Return a kernel, its say in each target and its noise.
+
+    The say is half where that makes the error of the validation rows smaller.
 
     Zero-inflated targets are left to the networks: a smooth surface does not know where metals end.
     """
@@ -299,17 +304,17 @@ def _kernel(ensemble: Ensemble, lesson: Lesson, rows: Rows) -> tuple[KernelMean 
     plain = np.array([kind is TargetKind.PLAIN for kind in lesson.kinds])
     none = np.zeros(len(plain))
     if not plain.all() or (np.isfinite(lesson.values[rows]).sum(axis=0) < _ENOUGH).any():
-        return None, none
+        return None, none, 0.0
     features, asked = portraits(lesson.crowd)[rows], portraits(inside)
     alone = ensemble.predict(inside).mean(axis=0)
     without = np.nanmean(np.abs(alone - truth), axis=0)
-    least, best, trust = without[0], None, none
+    least, best, trust, chosen = without[0], None, none, 0.0
     for noise in _NOISES:
         kernel = KernelMean.fit(features, lesson.values[rows], noise=noise)
         errors = np.nanmean(np.abs(0.5 * (alone + kernel.predict(asked)) - truth), axis=0)
         if errors[0] < least:
-            least, best, trust = errors[0], kernel, np.where(errors < without, 0.5, 0.0)
-    return best, trust
+            least, best, trust, chosen = errors[0], kernel, np.where(errors < without, 0.5, 0.0), noise
+    return best, trust, chosen
 
 
 def _votes(
