@@ -321,7 +321,6 @@ def d_prediction(mean, std, inside):
 
 def cost(arguments):
     """CPU seconds for all five properties of a crystal, beside one CHGNet energy; wall time counts other work too."""
-    from ionsmith.predict.transfer_views import ViewMemory, plain_structure
     from ionsmith.represent.chgnet import _model
 
     rows = d.load_transfer_data().mpts_52[::100]
@@ -329,27 +328,40 @@ def cost(arguments):
     models = [getattr(m, f"Transfer{name}").load() for name in names]
     network = _model().network
     candidates = [o.candidate for o in rows if o.candidate.kind is Kind.CRYSTAL]
-    times = {"energy": [], "all": []}
-    # the first crystal pays for loading compiled code and growing trees, once per process on either side
-    network.predict_structure(plain_structure(candidates[0]), task="e")
-    for model in models:
-        model.predict(candidates[:1])
+    for ask in (energy_of(network), all_of(models)):
+        ask(candidates[0])  # loading compiled code and growing trees is paid once per process
+    least = {name: [] for name in ("energy", "all")}
     for candidate in candidates[1:]:
-        structure = plain_structure(candidate)
-        start = time.process_time()
-        network.predict_structure(structure, task="e")
-        times["energy"].append(time.process_time() - start)
-        start = time.process_time()
+        # the least of three: other programs only ever add
+        runs = [(timed(energy_of(network), candidate), timed(all_of(models), candidate)) for _ in range(3)]
+        for name, found in zip(least, np.min(runs, axis=0), strict=True):
+            least[name].append(float(found))
+    sums = {name: float(np.sum(found)) for name, found in least.items()}
+    return {"crystals": len(least["all"]), "seconds": sums, "ratio": sums["all"] / sums["energy"]}
+
+
+def energy_of(network):
+    from ionsmith.predict.transfer_views import plain_structure
+
+    return lambda candidate: network.predict_structure(plain_structure(candidate), task="e")
+
+
+def all_of(models):
+    from ionsmith.predict import transfer
+
+    def ask(candidate):
+        d.VIEWS.forget()
+        transfer.forget()
         for model in models:
             model.predict([candidate])
-        times["all"].append(time.process_time() - start)
-    sums = {name: float(np.sum(found)) for name, found in times.items()}
-    return {
-        "crystals": len(times["all"]),
-        "seconds": sums,
-        "ratio": sums["all"] / sums["energy"],
-        "memory": len(ViewMemory()),
-    }
+
+    return ask
+
+
+def timed(ask, candidate):
+    start = time.process_time()
+    ask(candidate)
+    return time.process_time() - start
 
 
 def floor(arguments):

@@ -14,6 +14,7 @@ from ionsmith.learn.network import (
     segment_softmax,
     shape_settings,
     to_arrays,
+    together,
     without_each_atom,
 )
 from ionsmith.learn.spread import SpreadModel
@@ -208,6 +209,14 @@ def test_a_stored_ensemble_predicts_exactly_the_same():
     assert np.array_equal(found.predict(crowd), again.predict(crowd))
     with pytest.raises(ArtifactError, match="missing or wrong"):
         Ensemble.restore({}, found.settings())
+
+
+def test_networks_together_say_what_each_says_alone():
+    crowd, _, found, _ = ensemble()
+    batch = crowd.take(np.array([3, 50, 7])).double()
+    with torch.no_grad():
+        alone = torch.stack([network(batch) for network in found.networks])
+        assert together(found.networks)(batch).numpy() == pytest.approx(alone.numpy(), abs=1e-12)
 
 
 def test_leaving_out_the_only_unusual_atom_gives_the_usual_answer():

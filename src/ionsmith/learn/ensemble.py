@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch.nn import functional
 
 from ionsmith.core.errors import ArtifactError, InputError
 from ionsmith.core.records import FloatArray
-from ionsmith.learn.network import AttentionNetwork, Crowd, Shape, from_arrays, to_arrays
+from ionsmith.learn.network import AttentionNetwork, Batch, Crowd, Shape, from_arrays, to_arrays, together
 from ionsmith.learn.trainer import History, Rows, Training, train
 
 _BLOCK = 512
@@ -167,13 +168,17 @@ class Ensemble:
         blocks = [rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK)]
         with torch.no_grad():
             found = [
-                torch.stack([self.targets.read(network(batch)) for network in self.networks]).numpy()
+                torch.stack([self.targets.read(output) for output in self._together(batch)]).numpy()
                 for batch in (crowd.take(block).double() for block in blocks)
             ]
         scaled = (
             np.concatenate(found, axis=1) if found else np.empty((len(self.networks), 0, len(self.targets.names)))
         )
         return np.asarray(scaled * self.targets.scale + self.targets.centre)
+
+    @cached_property
+    def _together(self) -> Callable[[Batch], Tensor]:
+        return together(self.networks)
 
     def arrays(self, *, prefix: str = "") -> dict[str, NDArray[Any]]:
         """Return what to store.

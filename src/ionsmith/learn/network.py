@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ionsmith.core.errors import ArtifactError, InputError
 
@@ -215,6 +216,40 @@ class AttentionNetwork(nn.Module):  # type: ignore[misc, unused-ignore]
         pooled = hidden.new_zeros(len(batch), *parts.shape[1:]).index_add_(0, batch.owner, parts)
         crystal = (batch.crystal - self.crystal_mean) / self.crystal_scale
         return self.head(self.trunk(torch.cat([pooled.flatten(1), crystal], dim=1))), weights
+
+
+def together(networks: Sequence[AttentionNetwork]) -> Callable[[Batch], Tensor]:
+    """Return what gives the outputs of several trained networks of one shape at once, (networks, n, outputs).
+
+    One product of matrices per layer instead of one per layer and network: for a single crystal a third of the time.
+
+    Args:
+        networks: in evaluation mode, so that nothing is silenced.
+    """
+    states = [network.state_dict() for network in networks]
+    held = {name: torch.stack([state[name] for state in states])[:, None] for name in states[0]}
+    layers = [
+        [(held[f"{part}.{k}.weight"][:, 0].mT.contiguous(), held[f"{part}.{k}.bias"]) for k in places]
+        for part, places in (("encoder", (0, 3)), ("trunk", (0, 3)))
+    ]
+    query, head = ((held[f"{name}.weight"][:, 0].mT.contiguous(), held[f"{name}.bias"]) for name in ("query", "head"))
+
+    def run(batch: Batch) -> Tensor:
+        hidden = (batch.atoms - held["atom_mean"]) / held["atom_scale"]
+        for weight, bias in layers[0]:
+            hidden = functional.silu(torch.baddbmm(bias, hidden, weight))
+        scores = torch.baddbmm(query[1], hidden, query[0]) + batch.log_weights[:, None]
+        members, atoms, queries = scores.shape
+        weights = segment_softmax(scores.transpose(0, 1).reshape(atoms, -1), batch.owner, len(batch))
+        parts = weights.view(atoms, members, queries, 1) * hidden.transpose(0, 1)[:, :, None]
+        pooled = hidden.new_zeros(len(batch), *parts.shape[1:]).index_add_(0, batch.owner, parts)
+        crystal = (batch.crystal - held["crystal_mean"]) / held["crystal_scale"]
+        found = torch.cat([pooled.transpose(0, 1).flatten(2), crystal], dim=2)
+        for weight, bias in layers[1]:
+            found = functional.silu(torch.baddbmm(bias, found, weight))
+        return torch.baddbmm(head[1], found, head[0])
+
+    return run
 
 
 def segment_softmax(scores: Tensor, owner: Tensor, count: int) -> Tensor:

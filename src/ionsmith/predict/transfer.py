@@ -302,3 +302,8 @@ def make_lesson(
         [(outcome.candidate.formula, outcome.candidate.source.locator) for outcome in told],
         np.flatnonzero(fold == 0),
     )
+
+
+def forget() -> None:
+    """Forget the answers that models of one head share; what is asked again is computed again."""
+    _ANSWERS.clear()

@@ -57,6 +57,11 @@ class ViewMemory:
         self.remember(answers)
         return [answers[candidate.key] for candidate in candidates]
 
+    def forget(self) -> None:
+        """Forget all crystals."""
+        self._known.clear()
+        self._atoms = 0
+
     def remember(self, views: Mapping[str, Seen]) -> None:
         """Keep views that were computed before.
 
