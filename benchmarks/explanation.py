@@ -18,7 +18,7 @@ from ionsmith.evaluate.explanation import Background, deletion_test, family_back
 from ionsmith.learn.network import Crowd
 from ionsmith.predict.conductivity import ConductivityModel
 from ionsmith.predict.transfer_models import TransferBandGap
-from ionsmith.predict.transfer_views import VIEWS, crowd_of
+from ionsmith.predict.transfer_views import VIEWS
 from ionsmith.represent.electrolyte import ElectrolyteFeatures
 
 
@@ -43,7 +43,7 @@ def graph(seed, count):
         (view,) = VIEWS([candidate]) if len(candidate.structure) <= 40 else (None,)
         if view is None or isinstance(view, Exception) or len(set(view.alike())) < 4:
             continue
-        crowd = crowd_of([candidate], [view])
+        crowd = model._crowd([candidate], [view])
 
         def game(coalitions, crowd=crowd):
             rows = [np.flatnonzero(coalition) for coalition in coalitions]
@@ -51,7 +51,7 @@ def graph(seed, count):
             sizes = np.array([len(row) for row in rows])
             whole = np.repeat(crowd.crystal, len(rows), axis=0)
             part = Crowd(crowd.atoms[picked], crowd.weights[picked], sizes, whole)
-            return np.asarray(head.ensemble.predict(part).mean(axis=0))[:, column]
+            return head.means(part)[:, column]
 
         effects = np.zeros(len(crowd.atoms))
         for atom in model.explain(candidate)["atoms"]:
