@@ -7,6 +7,7 @@ from pymatgen.core import Lattice, Structure
 from ionsmith.core.errors import ArtifactError, InputError
 from ionsmith.core.records import Candidate, Kind, Origin, Outcome, Value
 from ionsmith.learn.ensemble import EnsembleSettings, TargetKind
+from ionsmith.learn.network import without_each_atom
 from ionsmith.learn.trainer import Training
 from ionsmith.predict.transfer_data import kept_out, remember_views, with_moduli, write_views
 from ionsmith.predict.transfer_models import (
@@ -126,6 +127,13 @@ def test_moduli_share_networks_and_come_back_in_gigapascal(tmp_path):
     shear = TransferShearModulus.load(folder=tmp_path)
     assert 20.0 < bulk.predict([rock_salt()]).mean[0] < 120.0
     assert 5.0 < shear.predict([rock_salt()]).mean[0] < 60.0
+    reasons = bulk.explain(rock_salt())
+    # gigapascal and not their logarithm
+    assert {neighbour["value"] for neighbour in reasons["neighbours"]} <= {30.0, 50.0, 70.0, 90.0}
+    head, column = bulk._known()
+    logs = head.means(without_each_atom(bulk._crowd([rock_salt()], VIEWS([rock_salt()]))))[:, column]
+    effects = sorted(bulk.predict([rock_salt()]).mean[0] - 10.0**logs)
+    assert sorted(atom["effect"] for atom in reasons["atoms"]) == pytest.approx(effects, abs=1e-4)
 
 
 def test_formation_energies_correct_chgnet_and_give_the_hull_distance():
@@ -138,6 +146,9 @@ def test_formation_energies_correct_chgnet_and_give_the_hull_distance():
     assert answer.mean[0] >= 0.0
     assert answer.std[0] > stable.predict([lif]).std[0]
     assert "reference_hull" in hull.fingerprint
+    neighbour = stable.explain(lif)["neighbours"][0]
+    assert abs(neighbour["correction"]) < 3.0
+    assert "value" not in neighbour
 
 
 def test_an_element_without_reference_gets_the_usual_value(caplog):

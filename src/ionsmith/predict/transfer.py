@@ -170,10 +170,10 @@ class TransferModel:
     def explain(self, candidate: Candidate, k: int = 5) -> dict[str, Any]:
         """Return JSON-ready reasons: nearest training materials, and what each kind of atom adds.
 
-        ``neighbours`` lists formula, locator, the value learnt (in the unit of the quantity; for a formation energy
-        the correction of CHGNet's) and the distance, in standard deviations along the main axes of the training
-        materials. ``atoms`` lists element, how many such atoms (per cell) and ``effect``: the prediction minus the
-        prediction with these atoms left out of the pooled features, in the unit of what is learnt.
+        ``neighbours`` lists formula, locator, the value (for a formation energy, from which energies above hull are
+        made, the ``correction`` of CHGNet's instead) and the distance, in standard deviations along the main axes of
+        the training materials. ``atoms`` lists element, how many such atoms (per cell) and ``effect``: the prediction
+        minus the prediction with these atoms left out of the pooled features, in the unit of the quantity.
 
         Args:
             candidate: a crystal.
@@ -189,13 +189,14 @@ class TransferModel:
         from ionsmith.predict.transfer_reasons import atom_effects, nearest_known
 
         crowd = self._crowd([candidate], [view])
-        neighbours = nearest_known(head, crowd, column, k)
+        reading = reading_of(self._learnt)
+        neighbours = nearest_known(head, crowd, column, k, reading)
         return {
             "neighbours": neighbours,
             "in_training": bool(
                 neighbours and neighbours[0]["distance"] < _SAME and neighbours[0]["formula"] == candidate.formula
             ),
-            "atoms": atom_effects(head, crowd, view, column),
+            "atoms": atom_effects(head, crowd, view, column, reading),
         }
 
     @classmethod

@@ -48,6 +48,14 @@ class Reading:
             return float(np.log10(max(value, self.lowest)))
         return value - (self.base(candidate, view) if self.base else 0.0)
 
+    def plain(self, learnt: float) -> float:
+        """Return what was learnt without its logarithm; a correction of a base stays a correction.
+
+        Args:
+            learnt: number of the network.
+        """
+        return learnt if self.lowest is None else 10.0**learnt
+
     def decode(self, mean: float, std: float, candidate: Candidate, view: CrystalView) -> tuple[float, float]:
         """Return mean and standard deviation in the unit of the quantity.
 
