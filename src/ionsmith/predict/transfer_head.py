@@ -296,9 +296,8 @@ def fit_head(
 def _kernel(ensemble: Ensemble, lesson: Lesson, rows: Rows) -> tuple[KernelMean | None, FloatArray, float]:
     """Return a kernel, its say in each target and its noise.
 
-    The say is half where that makes the error of the validation rows smaller.
-
-    Zero-inflated targets are left to the networks: a smooth surface does not know where metals end.
+    The say is half where that makes the error of the validation rows smaller. Zero-inflated targets are left to the
+    networks: a smooth surface does not know where metals end.
     """
     truth, inside = lesson.values[lesson.validation], part(lesson.crowd, lesson.validation)
     plain = np.array([kind is TargetKind.PLAIN for kind in lesson.kinds])
