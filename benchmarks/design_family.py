@@ -45,10 +45,10 @@ from ionsmith.data.library import load_library, measured_library
 from ionsmith.data.materials_project import load_materials_project
 from ionsmith.data.obelix import load_obelix
 from ionsmith.data.obelix_crystals import with_crystals
+from ionsmith.generate.edits import EditLearner
 from ionsmith.generate.genetic import Genetic
 from ionsmith.generate.guided import Guided
 from ionsmith.generate.substitution import Substitution
-from ionsmith.generate.team import Team
 from ionsmith.generate.wyckoff_learner import WyckoffLearner
 from ionsmith.generate.wyckoff_network import WyckoffNetwork
 from ionsmith.generate.wyckoff_prior import CrystalPrior
@@ -139,14 +139,11 @@ def old_frameworks(library: Sequence[Candidate]) -> list[Candidate]:
 def makers(
     network: WyckoffNetwork, objective: SpecObjective, prototypes: Sequence[Candidate]
 ) -> dict[str, Callable[[], Generator]]:
-    def guided() -> Generator:
-        # the compounds to be found are known today: leaving out what is known would leave them out
-        learner = WyckoffLearner(objective=objective, network=network, largest=LARGEST, novel=False)
-        breeder = Genetic(prototypes, objective=objective, doping=0.25)
-        return Guided(objective=objective, source=Team([(learner, 1.0), (breeder, 3.0)]), novel=False)
-
+    # the compounds to be found are known today: leaving out what is known would leave them out
     return {
-        "guided": guided,
+        "guided": lambda: Guided(prototypes, objective=objective, novel=False),
+        "edits": lambda: EditLearner(prototypes, objective=objective, novel=False),
+        "wyckoff": lambda: WyckoffLearner(objective=objective, network=network, largest=LARGEST, novel=False),
         "genetic": lambda: Genetic(prototypes, objective=objective),
         "substitution": lambda: Substitution(prototypes),
         "prior": lambda: CrystalPrior(network=network, largest=LARGEST),

@@ -88,7 +88,7 @@ def design(
     budget: Annotated[int | None, typer.Option(min=1, help="Proposals; the Spec's, or 1500.")] = None,
     generator: Annotated[
         str,
-        typer.Option(help="Source of proposals: guided, wyckoff, prior, substitution, genetic, bayesian."),
+        typer.Option(help="Source of proposals: guided, edits, wyckoff, prior, substitution, genetic, bayesian."),
     ] = "guided",
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the generator.")

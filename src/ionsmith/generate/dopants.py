@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import spglib
@@ -281,17 +282,34 @@ def _interstitials(
     primitive: Structure, large: Structure, mobile: str, *, repeats: tuple[int, int, int]
 ) -> FloatArray:
     """Empty minima of the host's landscape, in the supercell, lowest energy first; shape (n, 3)."""
-    network = build_network(percolation(primitive, mobile))
-    free = []
-    for site in sorted(network.sites, key=lambda each: (round(each.energy, 4), each.fractional.tolist())):
-        distances = primitive.lattice.get_all_distances([site.fractional], primitive.frac_coords)
-        if float(distances.min()) >= APART:
-            free.append(site.fractional)
+    numbers = tuple(site.specie.Z for site in primitive)
+    free = _empty_minima(primitive.lattice.matrix.tobytes(), numbers, primitive.frac_coords.tobytes(), mobile)
     cells = itertools.product(*(range(n) for n in repeats))
     shifts = np.array(list(cells), dtype=float)
     most = max(1, _MOST_INTERSTITIALS // len(shifts))
     places = [(np.asarray(place) + shift) / np.array(repeats) for place in free[:most] for shift in shifts]
     return np.array(places).reshape(-1, 3) % 1.0
+
+
+@lru_cache(maxsize=256)
+def _empty_minima(cell: bytes, numbers: tuple[int, ...], coordinates: bytes, mobile: str) -> tuple[FloatArray, ...]:
+    """Empty minima of a crystal's landscape, lowest energy first; remembered, since a search dopes its best often.
+
+    Args:
+        cell: vectors as rows, angstrom; bytes of an array of shape (3, 3).
+        numbers: atomic number of each of n sites.
+        coordinates: fractional; bytes of an array of shape (n, 3).
+        mobile: symbol of the ion that moves.
+    """
+    elements = [Element.from_Z(number) for number in numbers]
+    crystal = Structure(np.frombuffer(cell).reshape(3, 3), elements, np.frombuffer(coordinates).reshape(-1, 3))
+    network = build_network(percolation(crystal, mobile))
+    free = []
+    for site in sorted(network.sites, key=lambda each: (round(each.energy, 4), each.fractional.tolist())):
+        distances = crystal.lattice.get_all_distances([site.fractional], crystal.frac_coords)
+        if float(distances.min()) >= APART:
+            free.append(site.fractional)
+    return tuple(free)
 
 
 def _clashes(large: Structure, interstitials: FloatArray) -> NDArray[np.bool_]:

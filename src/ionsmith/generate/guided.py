@@ -1,9 +1,9 @@
-"""Reinforcement learning and a genetic algorithm side by side, and a model of their judge that ranks before it looks.
+"""Reinforcement learning with a model of its judge: a policy draws more than the judge has time for, trees choose.
 
-The policy of ``generate/wyckoff_learner.py`` writes new frameworks but starts far from those that conduct; the
-genetic algorithm of ``generate/genetic.py`` never leaves known frameworks but knows which ions fit them. Each learns
-from what the other found (compare Ahn et al., arXiv 2007.04897, for molecules). Both draw more than the judge has
-time for: what trees grown on earlier answers expect decides which proposals it sees.
+The policy of ``generate/edits.py`` learns from every answer where to start and what to exchange or dope; trees grown
+on the same answers (``generate/foresight.py``) decide which of its proposals the judge sees. Each makes up for what
+the other lacks: the trees rank what there is, the policy makes better things to rank (compare model-based
+reinforcement learning of sequences, Angermueller et al., ICLR 2020).
 """
 
 from __future__ import annotations
@@ -19,16 +19,11 @@ from ionsmith.core.protocols import Generator, Objective, Rng
 from ionsmith.core.records import Candidate, FloatArray, Outcome, Value
 from ionsmith.core.registry import register
 from ionsmith.generate.choosing import Choosing
+from ionsmith.generate.edits import EditLearner
 from ionsmith.generate.foresight import Foresight
-from ionsmith.generate.genetic import Genetic
+from ionsmith.generate.likeness import anions, chemical_system
 from ionsmith.generate.novelty import known_as
-from ionsmith.generate.team import Team
-from ionsmith.generate.wyckoff_learner import WyckoffLearner
-from ionsmith.represent.composition import elements_of
-from ionsmith.represent.elements import anion_mask
 
-_BREEDER = 3.0  # proposals of the genetic algorithm for one of the policy, which takes ten times as long to write it
-_DOPED = 0.25  # of the children of the genetic algorithm
 _ENOUGH = 60  # answers before expectations mean something
 _FOREIGN = 0.25  # worth of a best estimate outside the domain: in a family never seen the intervals that should hold
 # half of the conductivities hold three in ten (docs/benchmarks/conductivity.md)
@@ -36,10 +31,10 @@ _FOREIGN = 0.25  # worth of a best estimate outside the domain: in a family neve
 
 @register("generator", "guided")
 class Guided(Choosing):
-    """Policy and genetic algorithm propose, each hears of both; trees choose what is worth the judge's time.
+    """A policy over edits proposes, trees choose what is worth the judge's time; both learn from every answer.
 
     Args:
-        prototypes: known crystals, for the genetic algorithm.
+        prototypes: known crystals, for the policy.
         mobile: symbol of the ion that moves.
         exclude: symbols of elements that never appear.
         objective: the judge; without one nothing is learnt.
@@ -52,7 +47,7 @@ class Guided(Choosing):
         elements: most elements of a proposal; the fast conductors that people make have at most five.
         rare_earths: most rare earths among them: they are so alike that a mixture is no new idea.
         novel: whether known compounds are left out (:func:`ionsmith.generate.novelty.known_as`).
-        source: another generator than the two.
+        source: another generator than the policy.
 
     Raises:
         InputError: a pool or number of alike proposals below 1, fewer than 2 elements, a negative number of rare
@@ -89,9 +84,17 @@ class Guided(Choosing):
         if rare_earths < 0:
             raise InputError(f"guided: expected at least 0 rare earths, got {rare_earths}")
         if source is None:
-            learner = WyckoffLearner(mobile=mobile, exclude=exclude, objective=objective, novel=novel)
-            breeder = Genetic(prototypes, mobile=mobile, exclude=exclude, objective=objective, doping=_DOPED)
-            source = Team([(learner, 1.0), (breeder, _BREEDER)])
+            source = EditLearner(
+                prototypes,
+                mobile=mobile,
+                exclude=exclude,
+                objective=objective,
+                elements=elements,
+                rare_earths=rare_earths,
+                alike=alike,
+                kin=kin,
+                novel=novel,
+            )
         super().__init__(source, exclude=exclude, pool=pool)
         self._objective, self._chance, self._alike, self._novel = objective, chance, alike, novel
         self._caution, self._kin, self._elements, self._rare_earths = caution, kin, elements, rare_earths
@@ -114,9 +117,9 @@ class Guided(Choosing):
         lucky = rng.permutation(len(proposals))[: round(self._chance * n)]
         ranked = zip(np.argsort(-likely, kind="stable"), np.argsort(-sure, kind="stable"), strict=True)
         order = [*lucky, *(place for pair in ranked for place in pair)]
-        candidates = [proposal.candidate for proposal in proposals]
-        systems = [_system(candidate) for candidate in candidates]
-        limits = [(systems, self._alike), (_anions(candidates), math.ceil(self._kin * n))]
+        made_of = [proposal.candidate.composition for proposal in proposals]
+        systems, kin = [chemical_system(each) for each in made_of], [anions(each) for each in made_of]
+        limits = [(systems, self._alike), (kin, math.ceil(self._kin * n))]
         return _spread(order, limits, n)
 
     def _expected(self, proposals: Sequence[Outcome], features: FloatArray, rng: Rng) -> FloatArray:
@@ -142,18 +145,6 @@ class Guided(Choosing):
             for (each, proposal), worth in zip(pairs, trust, strict=True)
         ]
         return np.array([sure, likely])
-
-
-def _system(candidate: Candidate) -> str:
-    """Return the chemical system of a material, as a word; all rare earths are one element."""
-    return "-".join(sorted({"rare earth" if e.is_rare_earth else e.symbol for e in candidate.composition.elements}))
-
-
-def _anions(candidates: Sequence[Candidate]) -> list[str]:
-    """Return for each material its anions, as a word."""
-    numbers = elements_of(candidates).numbers
-    marked = np.where(anion_mask(numbers), numbers, 0)
-    return ["-".join(str(number) for number in row if number) for row in marked]
 
 
 def _spread(order: Sequence[int], limits: Sequence[tuple[Sequence[str], int]], n: int) -> list[int]:
