@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from ionsmith.core.crystals import arranged
 from ionsmith.core.errors import IonsmithError
 from ionsmith.core.protocols import Rng
 from ionsmith.core.records import Origin
 from ionsmith.generate.dopants import Doping, dope
-from ionsmith.generate.ions import IonicCrystal, likely_partners
+from ionsmith.generate.ions import IonicCrystal, partner_chances
 
 _DOUBLED = 2  # cells in which a site that comes once is half replaced
 
@@ -45,12 +43,13 @@ class AliovalentExchange:
         sites = sorted(symbol for symbol in host.charges if symbol != self._mobile)
         site = sites[int(rng.integers(len(sites)))]
         charge = host.charges[site] + (1 if rng.random() < 0.5 else -1)
-        partners, weights = likely_partners(site, host.charges[site], becomes=charge)
-        allowed = [p not in host.charges and p not in self._exclude for p in partners]
-        powers = np.where(allowed, np.asarray(weights) ** (1.0 / self._boldness), 0.0)
-        if not powers.sum() > 0.0:
+        held = {*host.charges, *self._exclude}
+        partners, chances = partner_chances(
+            site, host.charges[site], held=held, boldness=self._boldness, becomes=charge
+        )
+        if not partners:
             return None
-        dopant = partners[int(rng.choice(len(partners), p=powers / powers.sum()))]
+        dopant = partners[int(rng.choice(len(partners), p=chances))]
         count = sum(each.specie.symbol == site for each in host.candidate.structure)
         parts = count if count > 1 else _DOUBLED
         level = int(rng.integers(1, parts + 1)) / parts

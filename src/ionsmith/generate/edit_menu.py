@@ -19,7 +19,7 @@ from pymatgen.core import Composition, Element
 
 from ionsmith.core.errors import InputError
 from ionsmith.core.records import Candidate, FloatArray, Kind, Origin
-from ionsmith.generate.ions import IonicCrystal, Swap, likely_partners
+from ionsmith.generate.ions import IonicCrystal, Swap, exchanged, partner_chances
 from ionsmith.represent.electrolyte import ElectrolyteFeatures
 
 _DOPED = 0.25  # prior share of dopings among edits
@@ -82,8 +82,7 @@ class Draft:
     @property
     def charges(self) -> dict[str, int]:
         """Charge of every element after the exchanges, e."""
-        becomes = dict(self.swap)
-        return {becomes.get(symbol, symbol): charge for symbol, charge in self.parent.charges.items()}
+        return exchanged(self.parent.charges, self.swap)
 
 
 @dataclass(frozen=True)
@@ -166,14 +165,11 @@ class Chemistry:
 
     def _partners(self, charges: Mapping[str, int], site: str, charge: int) -> Iterator[tuple[str, float]]:
         """Yield the elements that may come to a site with their probabilities."""
-        partners, weights = likely_partners(site, charges[site], becomes=charge)
         held = {*charges, *self.exclude}
-        allowed = np.array([partner not in held for partner in partners], dtype=bool)
-        powers = np.where(allowed, np.asarray(weights) ** (1.0 / self.boldness), 0.0)
-        if powers.sum() > 0.0:
-            for partner, power in zip(partners, powers / powers.sum(), strict=True):
-                if power > _RAREST * powers.max() / powers.sum():
-                    yield partner, float(power)
+        partners, chances = partner_chances(site, charges[site], held=held, boldness=self.boldness, becomes=charge)
+        for partner, chance in zip(partners, chances.tolist(), strict=True):
+            if chance > _RAREST * chances.max():
+                yield partner, chance
 
     def product(self, draft: Draft, edit: Edit) -> dict[str, float]:
         """Return the atoms of every element after an edit; none where it is not allowed.

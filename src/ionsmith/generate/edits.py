@@ -285,7 +285,7 @@ class EditLearner:
         return made
 
     def _build(self, draft: Draft, last: Edit) -> IonicCrystal | None:
-        parent, crystal, words = draft.parent.candidate, draft.parent, f"{draft.parent.candidate.formula}"
+        parent, crystal, words = draft.parent.candidate, draft.parent, draft.parent.candidate.formula
         if draft.swap:
             words += f": {in_words(draft.swap)}"
             outcome = self._exchange.apply(parent, draft.swap, origin=Origin(self.name, words), parents=(parent.key,))

@@ -7,7 +7,7 @@ that the new and the old bonds want (pymatgen's DLS predictor, whose own errors 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,7 +18,7 @@ from pymatgen.core import Composition, Element, Species, Structure
 from ionsmith.core.crystals import arranged
 from ionsmith.core.errors import InputError, PhysicsError
 from ionsmith.core.protocols import Rng
-from ionsmith.core.records import Candidate, Kind, Origin, Outcome, Status
+from ionsmith.core.records import Candidate, FloatArray, Kind, Origin, Outcome, Status
 from ionsmith.io.charges import guess_charges
 from ionsmith.io.ordering import order_candidate
 from ionsmith.represent.cell import symmetry_dataset
@@ -94,12 +94,11 @@ class IonExchange:
         chosen = sorted(str(symbol) for symbol in rng.choice(hosts, size=count, replace=False))
         swap, present = [], set(charges)
         for symbol in chosen:
-            partners, weights = likely_partners(symbol, charges[symbol])
-            allowed = np.array([p not in present and p not in self._exclude for p in partners], dtype=bool)
-            powers = np.where(allowed, np.asarray(weights) ** (1.0 / self._boldness), 0.0)
-            if not powers.sum() > 0.0:
+            held = present | self._exclude
+            partners, chances = partner_chances(symbol, charges[symbol], held=held, boldness=self._boldness)
+            if not partners:
                 return ()
-            partner = partners[int(rng.choice(len(partners), p=powers / powers.sum()))]
+            partner = partners[int(rng.choice(len(partners), p=chances))]
             present.add(partner)
             swap.append((symbol, partner))
         return () if self._exclude & exchanged(charges, tuple(swap)).keys() else tuple(swap)
@@ -194,6 +193,24 @@ def likely_partners(
         key=lambda s: str(s.symbol),
     )
     return tuple(str(s.symbol) for s in known), tuple(float(statistics.cond_prob(s, old)) for s in known)
+
+
+def partner_chances(
+    symbol: str, charge: int, *, held: Container[str], boldness: float, becomes: int | None = None
+) -> tuple[tuple[str, ...], FloatArray]:
+    """Return the elements that may replace an ion, and the probability of each; none where none is allowed.
+
+    Args:
+        symbol: of the ion.
+        charge: of the ion, e.
+        held: symbols that must not come, with probability 0.
+        boldness: temperature; see :class:`IonExchange`.
+        becomes: charge of what replaces it, e; the same if None.
+    """
+    partners, weights = likely_partners(symbol, charge, becomes=becomes)
+    allowed = np.array([partner not in held for partner in partners], dtype=bool)
+    powers = np.where(allowed, np.asarray(weights) ** (1.0 / boldness), 0.0)
+    return (partners, powers / powers.sum()) if powers.sum() > 0.0 else ((), powers[:0])
 
 
 def _ordered(candidate: Candidate, mobile: str) -> Candidate | None:
