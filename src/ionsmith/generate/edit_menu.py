@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ _GO_ON = 0.5  # prior probability of a further edit after an exchange
 _MOST_EXCHANGES = 2
 _LEVELS = 4  # shares of a site that may be doped
 _DOUBLED = 2  # cells in which a site that comes once is half replaced
+_RARE_EARTHS = frozenset(element.symbol for element in Element if element.is_rare_earth)
 _RAREST = 1e-3  # of the likeliest partner's weight: what is below is not on the menu
 
 Descriptors = NDArray[np.float32]
@@ -73,14 +74,14 @@ class Draft:
     parent: IonicCrystal
     swap: Swap = ()
 
-    @property
-    def amounts(self) -> dict[str, float]:
+    @cached_property
+    def amounts(self) -> Mapping[str, float]:
         """Atoms of every element in the cell, after the exchanges."""
         becomes, amounts = dict(self.swap), self.parent.candidate.composition.get_el_amt_dict()
         return {becomes.get(symbol, symbol): float(amount) for symbol, amount in amounts.items()}
 
-    @property
-    def charges(self) -> dict[str, int]:
+    @cached_property
+    def charges(self) -> Mapping[str, int]:
         """Charge of every element after the exchanges, e."""
         return exchanged(self.parent.charges, self.swap)
 
@@ -183,13 +184,12 @@ class Chemistry:
             made[edit.guest] = made.pop(edit.site)
         elif edit.step is Step.DOPING:
             moved = edit.level * made[edit.site]
-            charges = draft.charges
             made[edit.guest] = moved
             made[edit.site] -= moved
-            made[self.mobile] -= moved * (edit.charge - charges[edit.site]) / charges[self.mobile]
+            made[self.mobile] -= moved * (edit.charge - draft.charges[edit.site]) / draft.charges[self.mobile]
             if edit.level == 1.0:
                 del made[edit.site]
-        rare = sum(Element(symbol).is_rare_earth for symbol in made)
+        rare = len(_RARE_EARTHS & made.keys())
         last = edit.step is not Step.EXCHANGE  # a further exchange may still drive an excluded element out
         fine = made[self.mobile] > 0.0 and len(made) <= self.elements and rare <= self.rare_earths
         return made if fine and not (last and self.exclude & made.keys()) else {}

@@ -137,7 +137,8 @@ class EditLearner:
         self._alike, self._kin, self._family, self._novel = alike, kin, family, novel
         self._settings = EditSettings(power=power)
         self._starts = [_Start(crystal) for crystal in ionic_crystals(prototypes, mobile=mobile)]
-        self._known: set[Compound] = {compound_of(start.crystal.candidate) for start in self._starts}
+        self._compounds: dict[str, Compound] = {}  # finding the symmetry of a large cell takes long
+        self._known: set[Compound] = {self._compound(start.crystal) for start in self._starts}
         self._tried: set[tuple[str, Swap, Edit]] = set()
         self._families: Counter[str] = Counter()
         self._policy: EditPolicy | None = None
@@ -199,12 +200,18 @@ class EditLearner:
         self._idle, self._menus = [], {}
         self._waiting = dict(list(self._waiting.items())[-_MOST_WAITING:])  # a chooser may hand them out later
 
+    def _compound(self, crystal: IonicCrystal) -> Compound:
+        key = crystal.candidate.key
+        if key not in self._compounds:
+            self._compounds[key] = compound_of(crystal.candidate)
+        return self._compounds[key]
+
     def _welcome(self, outcomes: Sequence[Outcome]) -> None:
         """Take crystals of others among those that may be edited; what is known of a compound is its worth."""
-        places = {compound_of(start.crystal.candidate): place for place, start in enumerate(self._starts)}
+        places = {self._compound(start.crystal): place for place, start in enumerate(self._starts)}
         for outcome in outcomes:
             for crystal in ionic_crystals([outcome.candidate], mobile=self._mobile):
-                compound, start = compound_of(crystal.candidate), _Start(crystal, self._worth(outcome))
+                compound, start = self._compound(crystal), _Start(crystal, self._worth(outcome))
                 if compound in places:
                     self._starts[places[compound]] = start
                 else:
@@ -212,9 +219,9 @@ class EditLearner:
                     self._starts.append(start)
 
     def _study(self, fresh: Sequence[Episode], rng: Rng) -> None:
-        if self._policy is None or self._objective is None:
+        if self._policy is None:
             return
-        self._memory += fresh
+        self._memory += fresh if self._objective is not None else ()
         most = self._settings.remembered
         if len(self._memory) > most:
             old, late = self._memory[: -most // 2], self._memory[-most // 2 :]
@@ -261,7 +268,7 @@ class EditLearner:
 
     def _propose(self, draft: Draft, last: Edit, episode: Episode, crowd: _Crowd) -> Outcome | None:
         product = Composition(self._chemistry.product(draft, last))
-        framework = compound_of(draft.parent.candidate)[1]
+        framework = self._compound(draft.parent)[1]
         compound, family = (str(product.reduced_formula), framework), chemical_system(product)
         tired = self._families[family] >= self._family or not crowd.has_room(product)
         if tired or compound in self._known or (made := self._made(draft, last, episode)) is None:
