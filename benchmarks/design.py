@@ -5,7 +5,8 @@ Run: python benchmarks/design.py OUT [--generators wyckoff,prior,substitution,ge
 
 OUT keeps one run folder per generator and seed and goes on where it was stopped. Every proposal counts in the
 denominator: sentences that are no crystal, repeats, and what a stage refused. "Hits" meet every target of the Spec by
-best estimates after relaxation; "new" ones are in none of the tables that mark rediscoveries.
+best estimates after relaxation; "new" ones are in none of the tables that mark rediscoveries; of these some balance
+with usual charges of their elements (``io/charges.py``), and some lie in the domain of every model.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+from pymatgen.core import Structure
 
 from ionsmith import recipes
 from ionsmith.core.records import Kind
+from ionsmith.simulate.synthesis import charge_details
 
 NAMES = "wyckoff,prior,substitution,genetic,bayesian"
 
@@ -63,10 +66,17 @@ def one(folder: Path, name: str, seed: int, budget: int, workers: int) -> dict[s
     return figures
 
 
+def usual(folder: Path, name: str, seed: int) -> int:
+    """How many of the new hits balance with charges that their elements usually have."""
+    found = json.loads((folder / f"{name}-{seed}.hits.json").read_text())
+    charges = [charge_details(Structure.from_dict(each).composition) for each in found]
+    return sum(bool(each["charges_balanced"]) and not each["unusual_states"] for each in charges)
+
+
 def table(found: list[dict]) -> list[str]:
-    names = "generator | seeds | proposals | hits | share | last third | new | in domain | pass the ladder"
-    names += " | formulas unique | systems among hits | mean score | s"
-    lines = [f"| {names} |", "| --- " * 13 + "|"]
+    names = "generator | seeds | proposals | hits | share | last third | new | usual charges | in domain"
+    names += " | pass the ladder | formulas unique | systems among hits | mean score | s"
+    lines = [f"| {names} |", "| --- " * 14 + "|"]
     for name in dict.fromkeys(row["generator"] for row in found):
         rows = [row for row in found if row["generator"] == name]
 
@@ -84,6 +94,7 @@ def table(found: list[dict]) -> list[str]:
             "share",
             "last_third",
             "new",
+            "usual",
             "in_domain",
             "passed",
             "unique",
@@ -109,7 +120,8 @@ def main() -> None:
     found = []
     for seed in range(options.seeds):
         for name in options.generators.split(","):
-            found.append(one(options.out, name, seed, options.budget, options.workers))
+            figures = one(options.out, name, seed, options.budget, options.workers)
+            found.append({**figures, "usual": usual(options.out, name, seed)})
             print(json.dumps(found[-1]), flush=True)
     lines = table(found)
     print("\n".join(lines))

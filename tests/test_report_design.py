@@ -269,6 +269,10 @@ class TestVerdict:
             ({"synthesis": {"charges_balanced": False, "oxidation_states": {"Li": 1, "F": -1}}}, "(Li +1, F −1)"),
             ({"synthesis": {"charges_balanced": None}}, "metal or an alloy"),
             ({"synthesis": {"charges_balanced": True, "how": "mixed valence: Fe +2.5"}}, "it may conduct electrons"),
+            (
+                {"synthesis": {"charges_balanced": True, "unusual_states": {"P": 4}, "oxidation_states": {"P": 4}}},
+                "rare in known crystals (P +4)",
+            ),
             ({"synthesis": {"competing_phases": []}}, "No set of simpler"),
         ],
     )

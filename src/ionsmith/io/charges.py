@@ -17,6 +17,7 @@ _SCATTER = 0.005  # typical imbalance of refined occupancies
 _MISSING = 0.2  # typical imbalance of a crystal with atoms missing
 _LOOSE = 0.10  # the same for a sloppily refined or incomplete crystal
 _MOST = 200_000  # combinations of oxidation states that are tried
+_USUAL = 0.07  # share of an element's ions in known crystals from which a charge is usual: without P4+, Ge3+ and Zr3+
 _METALS = "Ti V Cr Mn Fe Co Ni Cu Nb Mo W Ru Re U Ce Pr Eu Yb Sn Sb Bi"
 _MIXED_VALENCE = frozenset(_METALS.split())
 
@@ -103,6 +104,30 @@ def _choices(symbols: list[str]) -> list[tuple[tuple[float, float], ...]]:
         widest = max(range(len(choices)), key=lambda k: len(choices[k]))
         choices[widest] = choices[widest][:-1]
     return choices
+
+
+@lru_cache(maxsize=256)
+def usual_states(symbol: str) -> frozenset[int]:
+    """Return the charges of an element that no chemist wonders at, e: common ones, or frequent in known crystals.
+
+    Args:
+        symbol: of the element.
+    """
+    from pymatgen.analysis.bond_valence import PRIOR_PROB
+
+    counts = {int(s.oxi_state): float(n) for s, n in PRIOR_PROB.items() if s.symbol == symbol and s.oxi_state}
+    frequent = {charge for charge, n in counts.items() if n >= _USUAL * sum(counts.values())}
+    return frozenset(frequent | {int(charge) for charge in Element(symbol).common_oxidation_states})
+
+
+def unusual_states(states: Mapping[str, float]) -> dict[str, int]:
+    """Return those elements whose whole charge is not among the usual ones, with it; averages are left out.
+
+    Args:
+        states: symbol to charge, e.
+    """
+    whole = {symbol: round(charge) for symbol, charge in states.items() if charge and charge == round(charge)}
+    return {symbol: charge for symbol, charge in whole.items() if charge not in usual_states(symbol)}
 
 
 @lru_cache(maxsize=256)

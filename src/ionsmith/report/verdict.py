@@ -117,7 +117,7 @@ def _stability(row: Row, goals: Mapping[str, Target]) -> Iterable[str]:
 
 def _makeable(row: Row) -> Iterable[str]:
     found = _stage(row, "synthesis")
-    if found.get("charges_balanced"):
+    if found.get("charges_balanced") and not found.get("unusual_states"):
         yield f"Charges balance: {states_text(found.get('oxidation_states') or {})}."
     energy = reaction_energy(row)
     if energy is not None and energy < 0.0:
@@ -196,6 +196,9 @@ def _charge_doubts(row: Row) -> Iterable[str]:
         yield "It has no ionic charges to balance: likely a metal or an alloy."
     elif str(found.get("how", "")).startswith("mixed valence"):
         yield f"Charges balance only with mixed valence ({states}): it may conduct electrons."
+    elif found.get("unusual_states"):
+        rare = states_text(found["unusual_states"])
+        yield f"Charges balance only with a state that is rare in known crystals ({rare})."
 
 
 def _moved(row: Row) -> Iterable[str]:

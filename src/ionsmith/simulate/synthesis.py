@@ -12,7 +12,7 @@ from ionsmith.core.errors import InputError, PhysicsError
 from ionsmith.core.quantities import suggestion
 from ionsmith.core.records import Candidate, Kind, Outcome
 from ionsmith.core.registry import register
-from ionsmith.io.charges import guess_charges
+from ionsmith.io.charges import guess_charges, unusual_states
 from ionsmith.thermodynamics.known import CORRECTIONS, KnownPhases
 from ionsmith.thermodynamics.synthesis import LEFT_OUT, SynthesisHint, balanced, synthesis_hint
 from ionsmith.thermodynamics.terms import element_amounts
@@ -77,7 +77,8 @@ class SynthesisCheck:
 def charge_details(composition: Composition) -> dict[str, Any]:
     """Return oxidation state per element and whether the charges balance, JSON-ready.
 
-    ``charges_balanced`` is None where there are no charges, as in a metal; ``net_charge`` is in e per composition.
+    ``unusual_states`` are those that are rare in known crystals; ``charges_balanced`` is None where there are no
+    charges, as in a metal; ``net_charge`` is in e per composition.
 
     Args:
         composition: of a crystal, with its charges where it has them, or of a formula.
@@ -92,6 +93,7 @@ def charge_details(composition: Composition) -> dict[str, Any]:
     states = {element: round(terms[element] / amounts.get(element, 1.0), 3) for element in order}
     return {
         "oxidation_states": states,
+        "unusual_states": unusual_states(states),
         "charges_balanced": balanced(net, positive) if positive else None,
         "net_charge": round(net, 4),
         "how": charges.note,
