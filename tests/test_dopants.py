@@ -79,6 +79,12 @@ def test_dopings_that_cannot_be(arguments, words):
         Doping(*arguments)
 
 
+def test_an_alloy_has_no_charges_to_balance_with():
+    alloy = Structure(Lattice.cubic(3.0), ["Li", "Al"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    with pytest.raises(PhysicsError, match="Li has no charge in LiAl"):
+        dope(Candidate(Kind.CRYSTAL, alloy, Origin("test")), Doping("Al", "Mg", 1.0))
+
+
 def test_hosts_that_do_not_fit():
     with pytest.raises(InputError, match="holds no P"):
         dope(rock_salt(), Doping("P", "Si", 0.5))

@@ -101,6 +101,8 @@ def dope(host: Candidate, doping: Doping, *, count: int = 5) -> tuple[Candidate,
     for symbol in (doping.site, doping.mobile):
         if symbol not in charges:
             raise InputError(f"dope: {host.formula or 'the host'} holds no {symbol}")
+    if not charges[doping.mobile]:
+        raise PhysicsError(f"dope: {doping.mobile} has no charge in {host.formula}, so that it balances nothing")
     added = _dopant_charge(doping, charges[doping.site]) - charges[doping.site]
     large, number, extra = _choose_cell(primitive, doping, added / charges[doping.mobile])
     sites = _interstitials(primitive, large, doping.mobile, repeats=extra) if added < 0 else np.zeros((0, 3))
