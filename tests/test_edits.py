@@ -1,6 +1,7 @@
 """A policy over edits: it learns what pays, stays neutral and diverse, repeats nothing, and starts as the prior."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -63,6 +64,18 @@ def test_without_an_objective_it_learns_nothing():
 def test_equal_streams_and_answers_give_equal_proposals():
     runs = [play(learner(dense), rounds=3, seed=4) for _ in range(2)]
     assert list(map(keys, runs[0])) == list(map(keys, runs[1]))
+
+
+def test_a_material_of_another_formula_is_no_answer_to_a_proposal():
+    generator = learner()
+    first, *rest = generator.ask(8, rng(0))
+    other = small_prototypes()[0]
+    stray = replace(answered(first), candidate=replace(other, parents=(first.candidate.key,)))
+    assert other.formula != first.candidate.formula
+    generator.tell([stray, *map(answered, rest)], rng(1))
+    for crystal in (start.crystal for start in generator._starts):
+        assert set(crystal.charges) == {element.symbol for element in crystal.candidate.composition}
+    assert len(generator.ask(8, rng(2))) == 8
 
 
 def test_no_compound_and_no_prototype_comes_twice():
@@ -147,8 +160,6 @@ def test_known_materials_give_their_prototypes_a_worth():
 
 
 def test_outside_the_domain_a_reward_is_worth_less():
-    from dataclasses import replace
-
     from ionsmith.core.records import Value
 
     generator = learner(lambda candidate: 0.8, foreign=0.25)

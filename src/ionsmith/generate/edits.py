@@ -188,7 +188,8 @@ class EditLearner:
         others, fresh = [], []
         for outcome in outcomes:
             key = proposal_key(outcome.candidate, self._waiting)
-            if key is None:
+            # a child whose own key is gone may be taken for a parent that was proposed once more
+            if key is None or self._waiting[key][1].candidate.formula != outcome.candidate.formula:
                 others.append(outcome)
                 continue
             episode, made = self._waiting.pop(key)
