@@ -200,14 +200,6 @@ def test_a_menu_holds_probabilities_and_what_comes_of_each_edit():
     assert chemistry.product(draft, Edit(Step.EXCHANGE, "Cl", "Br", -1))["Br"] == 6.0 * cells
 
 
-def test_a_menu_offers_no_charge_that_its_element_seldom_has():
-    _, found = menu("Li3InCl6")
-    dopants = {edit.guest for edit in found.edits if edit.charge == 4}
-    assert "P" in ions.likely_partners("In", 3, becomes=4)[0]
-    assert {"Zr", "Sn"} <= dopants
-    assert "P" not in dopants
-
-
 def test_after_an_exchange_one_may_stop_and_after_two_only_dope():
     draft, found = menu("Li3InCl6", (("Cl", "Br"),))
     assert "Br" in draft.amounts

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from pymatgen.core import Lattice, Structure
+from pymatgen.analysis.structure_prediction.substitution_probability import SubstitutionProbability
+from pymatgen.core import Lattice, Species, Structure
 
 from ionsmith.core.errors import InputError
 from ionsmith.core.records import Candidate, Kind, Origin, Outcome, Status, Value
@@ -24,6 +25,13 @@ def test_radioactive_elements_replace_nothing():
     partners, _ = ions.likely_partners("Zr", 4)
     assert "Hf" in partners
     assert not {"U", "Th", "Np", "Tc", "Bk"} & set(partners)
+
+
+def test_no_element_comes_with_a_charge_that_it_seldom_has():
+    assert Species("P", 4) in SubstitutionProbability().species, "the statistics hold it"
+    partners, _ = ions.likely_partners("In", 3, becomes=4)
+    assert {"Zr", "Sn"} <= set(partners)
+    assert "P" not in partners
 
 
 def test_an_ion_without_statistics_has_no_partners():

@@ -20,7 +20,6 @@ from pymatgen.core import Composition, Element
 from ionsmith.core.errors import InputError
 from ionsmith.core.records import Candidate, FloatArray, Kind, Origin
 from ionsmith.generate.ions import IonicCrystal, Swap, exchanged, partner_chances
-from ionsmith.io.charges import usual_states
 from ionsmith.represent.electrolyte import ElectrolyteFeatures
 
 _DOPED = 0.25  # prior share of dopings among edits
@@ -166,12 +165,11 @@ class Chemistry:
                         yield Edit(Step.DOPING, site, guest, charge, level), share * weight
 
     def _partners(self, charges: Mapping[str, int], site: str, charge: int) -> Iterator[tuple[str, float]]:
-        """Yield the elements that may come to a site and usually have that charge, with their probabilities."""
+        """Yield the elements that may come to a site with a charge, and the probability of each."""
         held = {*charges, *self.exclude}
         partners, chances = partner_chances(site, charges[site], held=held, boldness=self.boldness, becomes=charge)
         for partner, chance in zip(partners, chances.tolist(), strict=True):
-            # an odd charge balances anything on paper: without this a learner soon writes Li10Si(4+)P(4+)S8Br2
-            if chance > _RAREST * chances.max() and charge in usual_states(partner):
+            if chance > _RAREST * chances.max():
                 yield partner, chance
 
     def product(self, draft: Draft, edit: Edit) -> dict[str, float]:

@@ -274,8 +274,11 @@ class EditLearner:
         tired = self._families[family] >= self._family or not crowd.has_room(product)
         if tired or compound in self._known or (made := self._made(draft, last, episode)) is None:
             return None
-        self._known |= {compound, (made.candidate.formula, framework)}
-        if self._novel and known_as(made.candidate) is not None:
+        # two frameworks may lead to one crystal once they are doped
+        twin = self._compound(made)
+        twice = twin in self._known
+        self._known |= {compound, (made.candidate.formula, framework), twin}
+        if twice or (self._novel and known_as(made.candidate) is not None):
             return None
         crowd.add(product)
         self._waiting[made.candidate.key] = episode, made

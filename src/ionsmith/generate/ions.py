@@ -19,7 +19,7 @@ from ionsmith.core.crystals import arranged
 from ionsmith.core.errors import InputError, PhysicsError
 from ionsmith.core.protocols import Rng
 from ionsmith.core.records import Candidate, FloatArray, Kind, Origin, Outcome, Status
-from ionsmith.io.charges import guess_charges
+from ionsmith.io.charges import guess_charges, usual_states
 from ionsmith.io.ordering import order_candidate
 from ionsmith.represent.cell import symmetry_dataset
 
@@ -177,7 +177,7 @@ def formula_after(candidate: Candidate, swap: Swap) -> str:
 def likely_partners(
     symbol: str, charge: int, *, becomes: int | None = None
 ) -> tuple[tuple[str, ...], tuple[float, ...]]:
-    """Return the elements that may replace an ion, and how often they do.
+    """Return the elements that may replace an ion and usually have that charge, and how often they replace it.
 
     Args:
         symbol: of the ion.
@@ -188,10 +188,9 @@ def likely_partners(
     old, wanted = Species(symbol, charge), charge if becomes is None else becomes
     if old not in statistics.species:
         return (), ()
-    known = sorted(
-        (s for s in statistics.species if s.oxi_state == wanted and s.symbol not in (symbol, *UNWANTED)),
-        key=lambda s: str(s.symbol),
-    )
+    guests = (s for s in statistics.species if s.oxi_state == wanted and s.symbol not in (symbol, *UNWANTED))
+    # an odd charge balances anything on paper: without this a learner soon writes Li10Si(4+)P(4+)S8Br2
+    known = sorted((s for s in guests if wanted in usual_states(s.symbol)), key=lambda s: str(s.symbol))
     return tuple(str(s.symbol) for s in known), tuple(float(statistics.cond_prob(s, old)) for s in known)
 
 
