@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from pymatgen.analysis.structure_prediction.substitution_probability import SubstitutionProbability
+from pymatgen.analysis.structure_prediction.volume_predictor import DLSVolumePredictor, bond_params
 from pymatgen.core import Lattice, Species, Structure
 
 from ionsmith.core.errors import InputError
 from ionsmith.core.records import Candidate, Kind, Origin, Outcome, Status, Value
+from ionsmith.data.library import load_library
 from ionsmith.generate import ions
 from ionsmith.generate.feedback import fitness, proposal_key
 from ionsmith.generate.ions import IonExchange
@@ -43,6 +45,20 @@ def test_what_cannot_give_its_ions_is_left_out():
     useless = [without_lithium(), formula("Li2O"), disordered_chloride()]
     found = ions.ionic_crystals(useless, mobile="Li")
     assert [c.candidate.formula for c in found] == ["NaLiCl2"], "a disordered one serves as its approximant"
+
+
+@pytest.mark.filterwarnings("ignore:VolumePredictor")
+def test_the_volume_is_that_of_the_predictor():
+    predictor = DLSVolumePredictor(min_scaling=None, max_scaling=None)
+    chosen = [c for c in load_library() if c.formula in ("Li3PS4", "Li6PS5Cl", "Li3InCl6", "LiTi2(PO4)3")]
+    crystals = [crystal.candidate.structure.copy() for crystal in ions.ionic_crystals(chosen, mobile="Li")]
+    assert len(crystals) >= 4
+    for structure in crystals:
+        structure.remove_oxidation_states()
+        assert ions._wanted_volume(structure) == pytest.approx(predictor.predict(structure), rel=1e-12)
+        assert "Po" not in bond_params
+        structure.replace_species({"Li": "Po"})  # no fitted bonds: its radius serves
+        assert ions._wanted_volume(structure) == pytest.approx(predictor.predict(structure), rel=1e-12)
 
 
 def test_bonds_unknown_to_the_volume_predictor_are_a_rejection(monkeypatch):

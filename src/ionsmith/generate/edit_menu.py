@@ -15,18 +15,19 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from pymatgen.core import Composition, Element
+from pymatgen.core import Element
 
 from ionsmith.core.errors import InputError
-from ionsmith.core.records import Candidate, FloatArray, Kind, Origin
+from ionsmith.core.records import FloatArray
 from ionsmith.generate.ions import IonicCrystal, Swap, exchanged, partner_chances
-from ionsmith.represent.electrolyte import ElectrolyteFeatures
+from ionsmith.represent.electrolyte import ElectrolyteFeatures, chemistry_of
 
 _DOPED = 0.25  # prior share of dopings among edits
 _GO_ON = 0.5  # prior probability of a further edit after an exchange
 _MOST_EXCHANGES = 2
 _LEVELS = 4  # shares of a site that may be doped
 _DOUBLED = 2  # cells in which a site that comes once is half replaced
+_NUMBERS = {element.symbol: element.Z for element in Element}
 _RARE_EARTHS = frozenset(element.symbol for element in Element if element.is_rare_earth)
 _RAREST = 1e-3  # of the likeliest partner's weight: what is below is not on the menu
 
@@ -212,23 +213,21 @@ def describe(parent: IonicCrystal, made: Sequence[Mapping[str, float]], edits: S
     Returns:
         Array of shape (m, d).
     """
-    formulas = [Candidate(Kind.COMPOSITION, Composition(dict(each)), Origin("edits")) for each in made]
-    cell = _cell(parent.candidate)
-    if not formulas:
+    cell = parent.cell
+    if not made:
         return np.zeros((0, _chemistry_width() + len(cell) + len(Step) + 2), dtype=np.float32)
-    chemistry = ElectrolyteFeatures(cell=False).encode(formulas)
+    chemistry = chemistry_of([_by_number(each) for each in made])
     kinds = np.array([[edit.step is step for step in Step] for edit in edits], dtype=float)
     levels = np.array([[edit.level, edit.charge] for edit in edits], dtype=float)
     rows: Descriptors = np.hstack([chemistry, np.tile(cell, (len(made), 1)), kinds, levels]).astype(np.float32)
     return rows
 
 
+def _by_number(amounts: Mapping[str, float]) -> dict[int, float]:
+    """Return the atoms of every element by its atomic number, ascending."""
+    return dict(sorted((_NUMBERS[symbol], amount) for symbol, amount in amounts.items() if amount > 0.0))
+
+
 @lru_cache(maxsize=1)
 def _chemistry_width() -> int:
     return len(ElectrolyteFeatures(cell=False).names)
-
-
-def _cell(candidate: Candidate) -> FloatArray:
-    """Return what is special about a cell, shape (c,); 0 where it has no meaning."""
-    row: FloatArray = ElectrolyteFeatures().encode([candidate])[0, _chemistry_width() :]
-    return np.nan_to_num(row)

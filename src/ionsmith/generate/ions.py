@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,10 @@ from ionsmith.core.records import Candidate, FloatArray, Kind, Origin, Outcome, 
 from ionsmith.io.charges import guess_charges, usual_states
 from ionsmith.io.ordering import order_candidate
 from ionsmith.represent.cell import symmetry_dataset
+from ionsmith.represent.electrolyte import ElectrolyteFeatures
 
 _LARGEST = 80  # atoms of a prototype
+_REACH = 4.0  # angstrom beyond an atom's radius within which its bonds are sought
 _VOLUME = (0.25, 4.0)  # range of the predicted over the prototype's volume that is believed
 UNWANTED = tuple(Element.from_Z(number).symbol for number in (2, 10, 18, 36, 43, 54, 61, *range(84, 119)))
 """Noble gases and elements without a stable isotope, which no battery will contain."""
@@ -46,6 +48,14 @@ class IonicCrystal:
 
     candidate: Candidate
     charges: Mapping[str, int]
+
+    @cached_property
+    def cell(self) -> FloatArray:
+        """What :class:`ionsmith.represent.electrolyte.ElectrolyteFeatures` says of the cell; 0 for no meaning."""
+        features = ElectrolyteFeatures()
+        count = len(features.names) - len(ElectrolyteFeatures(cell=False).names)
+        row: FloatArray = features.encode([self.candidate])[0, -count:]
+        return np.nan_to_num(row)
 
 
 def ionic_crystals(candidates: Iterable[Candidate], *, mobile: str) -> tuple[IonicCrystal, ...]:
@@ -247,12 +257,27 @@ def _statistics() -> Any:
 
 
 def _wanted_volume(structure: Structure) -> float | None:
-    """Return the cell volume that the bonds want, cubic angstrom; None where the predictor knows none of them."""
-    from pymatgen.analysis.structure_prediction.volume_predictor import DLSVolumePredictor
+    """Return the cell volume that the bonds want, cubic angstrom; None where the predictor knows none of them.
 
-    try:
-        # its own limits would cut a fluoride that becomes an iodide short
-        volume = float(DLSVolumePredictor(min_scaling=None, max_scaling=None).predict(structure))
-    except (RuntimeError, ValueError, ZeroDivisionError):
+    What pymatgen's ``DLSVolumePredictor`` gives without its limits, which would cut a fluoride that becomes an iodide
+    short, from one list of neighbours instead of one for each site.
+    """
+    from pymatgen.analysis.structure_prediction.volume_predictor import bond_params
+
+    elements = [site.specie for site in structure]
+    radii = np.array([float(element.atomic_radius or np.nan) for element in elements])
+    spread = np.std([element.X for element in elements])
+    lengths = np.array([_bond_share(bond_params.get(element.symbol), spread) for element in elements])
+    if np.isnan(radii).all():
         return None
-    return volume if volume > 0.0 else None
+    first, second, _, distance = structure.get_neighbor_list(np.nanmax(radii) + _REACH)
+    expected = lengths[first] + lengths[second]
+    expected = np.where(np.isnan(expected), radii[first] + radii[second], expected)
+    ratios = (distance / expected)[distance <= radii[first] + _REACH]
+    ratios = ratios[np.isfinite(ratios)]
+    return float(structure.volume) / float(ratios.min()) ** 3 if len(ratios) else None
+
+
+def _bond_share(fit: Mapping[str, float] | None, spread: float) -> float:
+    """Return an element's part of a bond length, angstrom; NaN where it was not fitted."""
+    return np.nan if fit is None else float(fit["r"]) + float(fit["k"]) * spread

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +46,15 @@ def elements_of(candidates: Sequence[Candidate]) -> Elements:
     Raises:
         InputError: a candidate without a composition, an empty composition, or an element beyond ``LAST``.
     """
-    contents = [_contents(candidate) for candidate in candidates]
+    return elements_in([_contents(candidate) for candidate in candidates])
+
+
+def elements_in(contents: Sequence[Mapping[int, float]]) -> Elements:
+    """Return the elements and amounts of n compositions.
+
+    Args:
+        contents: atomic numbers, ascending, and the amount of each.
+    """
     width = max((len(content) for content in contents), default=1)
     numbers = np.zeros((len(contents), width), dtype=np.int64)
     amounts = np.zeros((len(contents), width))

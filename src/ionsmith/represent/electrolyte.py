@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,7 +13,7 @@ from pymatgen.core import Composition, Element
 from ionsmith.core.records import BoolArray, Candidate, FloatArray, Kind, Origin
 from ionsmith.core.registry import register
 from ionsmith.represent.cell import Cell, cell_of
-from ionsmith.represent.composition import Elements, elements_of, make_up
+from ionsmith.represent.composition import Elements, elements_in, elements_of, make_up
 from ionsmith.represent.elements import (
     LAST,
     PROPERTIES,
@@ -79,6 +79,16 @@ class ElectrolyteFeatures:
         return np.column_stack(list(columns.values()))
 
 
+def chemistry_of(contents: Sequence[Mapping[int, float]]) -> FloatArray:
+    """Return the features without those of a cell for what is nothing but amounts yet, shape (n, d).
+
+    Args:
+        contents: atomic numbers, ascending, and the amount of each, for n compositions.
+    """
+    found = elements_in(contents)
+    return np.column_stack(list(_chemistry(found, _parts(found)).values()))
+
+
 @lru_cache(maxsize=2)
 def _names(cell: bool) -> tuple[str, ...]:
     sample = Candidate(Kind.COMPOSITION, Composition("LiF"), Origin("sample"))
@@ -88,10 +98,14 @@ def _names(cell: bool) -> tuple[str, ...]:
 def _columns(candidates: Sequence[Candidate], *, cell: bool) -> Columns:
     found = elements_of(candidates)
     parts = _parts(found)
-    columns = {**_amounts(found, parts), **_anions(parts), **_cations(parts), **_balance(parts), **_averages(found)}
+    columns = _chemistry(found, parts)
     if cell:
         columns |= _cell_columns(found, parts, [cell_of(candidate) for candidate in candidates])
     return columns
+
+
+def _chemistry(found: Elements, parts: _Parts) -> Columns:
+    return {**_amounts(found, parts), **_anions(parts), **_cations(parts), **_balance(parts), **_averages(found)}
 
 
 @dataclass(frozen=True)
