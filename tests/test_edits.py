@@ -85,6 +85,18 @@ def test_no_compound_and_no_prototype_comes_twice():
     assert not {ions.compound_of(c) for c in small_prototypes()} & {*compounds}
 
 
+def test_a_crystal_that_relaxes_out_of_its_symmetry_is_no_new_framework():
+    generator, formulas, groups = learner(iodide, "Li3ClO"), [], set()
+    for number in range(4):
+        proposals = generator.ask(20, rng(number))
+        answers = [relaxed(p, strain=(0.0, 0.03, 0.06)) for p in proposals]
+        generator.tell(answers, rng(number))
+        formulas += [p.candidate.composition.reduced_formula for p in proposals]
+        groups |= {ions.compound_of(a.candidate)[1] for a in answers}
+    assert len(groups) > 1
+    assert len(formulas) == len({*formulas}) > 40
+
+
 def test_a_source_that_has_run_dry_says_so():
     generator = EditLearner([rock_salt()], novel=False, elements=2)
     counts = [len(generator.ask(10, rng(round_))) for round_ in range(4)]
@@ -106,8 +118,8 @@ def test_the_charges_of_a_proposal_balance():
     generator = learner(None)
     generator.ask(15, rng(1))
     for _, made in generator._waiting.values():
-        amounts = made.candidate.composition.get_el_amt_dict()
-        assert sum(made.charges[symbol] * amount for symbol, amount in amounts.items()) == pytest.approx(
+        amounts = made.crystal.candidate.composition.get_el_amt_dict()
+        assert sum(made.crystal.charges[symbol] * amount for symbol, amount in amounts.items()) == pytest.approx(
             0.0, abs=1e-6
         )
 

@@ -17,7 +17,8 @@ from ionsmith.core.records import Origin
 from ionsmith.generate.dopants import Doping, dope
 from ionsmith.generate.ions import IonicCrystal, partner_chances
 
-_DOUBLED = 2  # cells in which a site that comes once is half replaced
+DOUBLED = 2
+"""Cells in which a site that comes once is half replaced."""
 
 
 class AliovalentExchange:
@@ -51,7 +52,7 @@ class AliovalentExchange:
             return None
         dopant = partners[int(rng.choice(len(partners), p=chances))]
         count = sum(each.specie.symbol == site for each in host.candidate.structure)
-        parts = count if count > 1 else _DOUBLED
+        parts = count if count > 1 else DOUBLED
         level = int(rng.integers(1, parts + 1)) / parts
         return Doping(site, dopant, level, charge, self._mobile, self._largest)
 

@@ -19,6 +19,7 @@ from pymatgen.core import Element
 
 from ionsmith.core.errors import InputError
 from ionsmith.core.records import FloatArray
+from ionsmith.generate.doping import DOUBLED
 from ionsmith.generate.ions import IonicCrystal, Swap, exchanged, partner_chances
 from ionsmith.represent.electrolyte import ElectrolyteFeatures, chemistry_of
 
@@ -26,7 +27,6 @@ _DOPED = 0.25  # prior share of dopings among edits
 _GO_ON = 0.5  # prior probability of a further edit after an exchange
 _MOST_EXCHANGES = 2
 _LEVELS = 4  # shares of a site that may be doped
-_DOUBLED = 2  # cells in which a site that comes once is half replaced
 _NUMBERS = {element.symbol: element.Z for element in Element}
 _RARE_EARTHS = frozenset(element.symbol for element in Element if element.is_rare_earth)
 _RAREST = 1e-3  # of the likeliest partner's weight: what is below is not on the menu
@@ -198,7 +198,7 @@ class Chemistry:
 
 def _levels(count: int) -> tuple[float, ...]:
     """Return shares of a site of so many atoms that may be replaced, ascending."""
-    parts = count if count > 1 else _DOUBLED
+    parts = count if count > 1 else DOUBLED
     return tuple(sorted({max(1, round(parts * k / _LEVELS)) / parts for k in range(1, _LEVELS + 1)}))
 
 

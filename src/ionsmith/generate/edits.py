@@ -22,7 +22,7 @@ from ionsmith.core.protocols import Objective, Rng
 from ionsmith.core.records import Candidate, Kind, Origin, Outcome, Status
 from ionsmith.core.registry import register
 from ionsmith.generate.dopants import Doping
-from ionsmith.generate.doping import AliovalentExchange
+from ionsmith.generate.doping import DOUBLED, AliovalentExchange
 from ionsmith.generate.edit_menu import Chemistry, Descriptors, Draft, Edit, Menu, Step, describe
 from ionsmith.generate.edit_policy import Choice, EditPolicy, EditSettings, Episode
 from ionsmith.generate.feedback import fitness, proposal_key
@@ -59,10 +59,19 @@ class _Crowd:
 
 @dataclass(frozen=True)
 class _Start:
-    """A crystal that may be edited, and what it is worth."""
+    """A crystal that may be edited, the space group of the known crystal that it stems from, and what it is worth.
+
+    Dopants and relaxation take a crystal's own symmetry away, but they make no other framework of it.
+    """
 
     crystal: IonicCrystal
+    framework: int
     worth: float = 0.0
+
+    @property
+    def compound(self) -> Compound:
+        """By which two crystals are the same compound."""
+        return str(self.crystal.candidate.composition.reduced_formula), self.framework
 
     @cached_property
     def edit(self) -> Edit:
@@ -136,14 +145,16 @@ class EditLearner:
         self._foreign = foreign
         self._alike, self._kin, self._family, self._novel = alike, kin, family, novel
         self._settings = EditSettings(power=power)
-        self._starts = [_Start(crystal) for crystal in ionic_crystals(prototypes, mobile=mobile)]
-        self._compounds: dict[str, Compound] = {}  # finding the symmetry of a large cell takes long
-        self._known: set[Compound] = {self._compound(start.crystal) for start in self._starts}
+        self._starts = [
+            _Start(crystal, compound_of(crystal.candidate)[1])
+            for crystal in ionic_crystals(prototypes, mobile=mobile)
+        ]
+        self._known: set[Compound] = {start.compound for start in self._starts}
         self._tried: set[tuple[str, Swap, Edit]] = set()
         self._families: Counter[str] = Counter()
         self._policy: EditPolicy | None = None
         self._menus: dict[tuple[str, Swap], Menu] = {}
-        self._waiting: dict[str, tuple[Episode, IonicCrystal]] = {}
+        self._waiting: dict[str, tuple[Episode, _Start]] = {}
         self._idle: list[Episode] = []
         self._memory: list[Episode] = []
 
@@ -189,34 +200,29 @@ class EditLearner:
         for outcome in outcomes:
             key = proposal_key(outcome.candidate, self._waiting)
             # a child whose own key is gone may be taken for a parent that was proposed once more
-            if key is None or self._waiting[key][1].candidate.formula != outcome.candidate.formula:
+            if key is None or self._waiting[key][1].crystal.candidate.formula != outcome.candidate.formula:
                 others.append(outcome)
                 continue
             episode, made = self._waiting.pop(key)
             fresh.append(replace(episode, reward=self._reward(outcome)))
             if outcome.status is Status.OK and outcome.candidate.kind is Kind.CRYSTAL:
-                self._starts.append(_Start(IonicCrystal(outcome.candidate, made.charges), self._worth(outcome)))
+                relaxed = IonicCrystal(outcome.candidate, made.crystal.charges)
+                self._starts.append(replace(made, crystal=relaxed, worth=self._worth(outcome)))
         self._welcome(others)
         self._study([*fresh, *self._idle[: len(fresh)]], rng)
         self._idle, self._menus = [], {}
         self._waiting = dict(list(self._waiting.items())[-_MOST_WAITING:])  # a chooser may hand them out later
 
-    def _compound(self, crystal: IonicCrystal) -> Compound:
-        key = crystal.candidate.key
-        if key not in self._compounds:
-            self._compounds[key] = compound_of(crystal.candidate)
-        return self._compounds[key]
-
     def _welcome(self, outcomes: Sequence[Outcome]) -> None:
         """Take crystals of others among those that may be edited; what is known of a compound is its worth."""
-        places = {self._compound(start.crystal): place for place, start in enumerate(self._starts)}
+        places = {start.compound: place for place, start in enumerate(self._starts)}
         for outcome in outcomes:
             for crystal in ionic_crystals([outcome.candidate], mobile=self._mobile):
-                compound, start = self._compound(crystal), _Start(crystal, self._worth(outcome))
-                if compound in places:
-                    self._starts[places[compound]] = start
+                start = _Start(crystal, compound_of(crystal.candidate)[1], self._worth(outcome))
+                if start.compound in places:
+                    self._starts[places[start.compound]] = start
                 else:
-                    self._known.add(compound)
+                    self._known.add(start.compound)
                     self._starts.append(start)
 
     def _study(self, fresh: Sequence[Episode], rng: Rng) -> None:
@@ -252,7 +258,8 @@ class EditLearner:
     def _episode(self, start: Menu, trust: float, crowd: _Crowd, rng: Rng) -> Outcome | None:
         """Return what an episode leads to; None where that is nothing that should be proposed."""
         choices = [self._choose(start, trust, rng)]
-        draft = Draft(self._starts[choices[0].taken].crystal)
+        chosen = self._starts[choices[0].taken]
+        draft = Draft(chosen.crystal)
         while True:
             menu = self._menu(draft)
             if not menu.edits:
@@ -260,28 +267,26 @@ class EditLearner:
             choices.append(self._choose(menu, trust, rng))
             edit = menu.edits[choices[-1].taken]
             if edit.step is not Step.EXCHANGE:
-                return self._propose(draft, edit, Episode(tuple(choices)), crowd)
+                return self._propose(chosen.framework, draft, edit, Episode(tuple(choices)), crowd)
             draft = Draft(draft.parent, tuple(sorted((*draft.swap, (edit.site, edit.guest)))))
 
     def _choose(self, menu: Menu, trust: float, rng: Rng) -> Choice:
         chances = self._learner(rng).probabilities(menu.features, menu.prior, trust=trust)
         return Choice(menu.features, menu.prior, int(rng.choice(len(chances), p=chances)))
 
-    def _propose(self, draft: Draft, last: Edit, episode: Episode, crowd: _Crowd) -> Outcome | None:
-        product = Composition(self._chemistry.product(draft, last))
-        framework = self._compound(draft.parent)[1]
+    def _propose(self, framework: int, draft: Draft, last: Edit, episode: Episode, crowd: _Crowd) -> Outcome | None:
+        product = Composition(self._chemistry.product(draft, last)) * DOUBLED  # half an atom has no reduced formula
         compound, family = (str(product.reduced_formula), framework), chemical_system(product)
         tired = self._families[family] >= self._family or not crowd.has_room(product)
         if tired or compound in self._known or (made := self._made(draft, last, episode)) is None:
             return None
-        # two frameworks may lead to one crystal once they are doped
-        twin = self._compound(made)
-        twice = twin in self._known
-        self._known |= {compound, (made.candidate.formula, framework), twin}
+        start = _Start(made, framework)
+        twice = start.compound in self._known  # dopants may have been rounded
+        self._known |= {compound, start.compound}
         if twice or (self._novel and known_as(made.candidate) is not None):
             return None
         crowd.add(product)
-        self._waiting[made.candidate.key] = episode, made
+        self._waiting[made.candidate.key] = episode, start
         return Outcome(made.candidate)
 
     def _made(self, draft: Draft, last: Edit, episode: Episode) -> IonicCrystal | None:
