@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -213,21 +213,16 @@ def describe(parent: IonicCrystal, made: Sequence[Mapping[str, float]], edits: S
     Returns:
         Array of shape (m, d).
     """
-    cell = parent.cell
     if not made:
-        return np.zeros((0, _chemistry_width() + len(cell) + len(Step) + 2), dtype=np.float32)
+        width = len(ElectrolyteFeatures().names) + len(Step) + 2
+        return np.zeros((0, width), dtype=np.float32)
     chemistry = chemistry_of([_by_number(each) for each in made])
     kinds = np.array([[edit.step is step for step in Step] for edit in edits], dtype=float)
     levels = np.array([[edit.level, edit.charge] for edit in edits], dtype=float)
-    rows: Descriptors = np.hstack([chemistry, np.tile(cell, (len(made), 1)), kinds, levels]).astype(np.float32)
+    rows: Descriptors = np.hstack([chemistry, np.tile(parent.cell, (len(made), 1)), kinds, levels]).astype(np.float32)
     return rows
 
 
 def _by_number(amounts: Mapping[str, float]) -> dict[int, float]:
     """Return the atoms of every element by its atomic number, ascending."""
     return dict(sorted((_NUMBERS[symbol], amount) for symbol, amount in amounts.items() if amount > 0.0))
-
-
-@lru_cache(maxsize=1)
-def _chemistry_width() -> int:
-    return len(ElectrolyteFeatures(cell=False).names)

@@ -52,9 +52,8 @@ class IonicCrystal:
     @cached_property
     def cell(self) -> FloatArray:
         """What :class:`ionsmith.represent.electrolyte.ElectrolyteFeatures` says of the cell; 0 for no meaning."""
-        features = ElectrolyteFeatures()
-        count = len(features.names) - len(ElectrolyteFeatures(cell=False).names)
-        row: FloatArray = features.encode([self.candidate])[0, -count:]
+        chemistry = len(ElectrolyteFeatures(cell=False).names)
+        row: FloatArray = ElectrolyteFeatures().encode([self.candidate])[0, chemistry:]
         return np.nan_to_num(row)
 
 
