@@ -92,14 +92,26 @@ def test_families_stack_to_the_number_of_candidates() -> None:
 
 
 def test_labels_do_not_cover_each_other_and_give_up_in_a_crowd() -> None:
-    texts = ["Li6PS5Cl", "Li7P3S11", "Li10GeP2S12", "Li3YCl6"] * 10
-    spots = [(0.5 + 0.004 * i, 0.5) for i in range(len(texts))]
+    texts = ["Li6PS5Cl", "Li7P3S11", "Li10GeP2S12", "Li3YCl6"] * 50
+    spots = [(0.5 + 0.0008 * i, 0.5) for i in range(len(texts))]
     offsets = place_labels(spots, texts, ([0.0, 1.0], [0.0, 1.0]))
     boxes = [(580 * x + o[0], 360 * (1 - y) + o[1]) for (x, y), o in zip(spots, offsets, strict=True) if o]
     assert offsets[0] is not None and 4 < len(boxes) < len(texts)
     for i, (x, y) in enumerate(boxes):
         for other_x, other_y in boxes[:i]:
             assert abs(y - other_y) >= 8 or abs(x - other_x) >= 36
+
+
+def test_labels_leave_a_crowd_for_the_free_side() -> None:
+    crowd = [(0.3 + 0.01 * i, 0.4 + 0.02 * j) for i in range(30) for j in range(20)]
+    (offset,) = place_labels([(0.58, 0.6)], ["Li6PS5Cl"], ([0.0, 1.0], [0.0, 1.0]), crowd)
+    assert offset is not None and 580 * 0.58 + offset[0] - 30 > 580 * 0.59  # beyond the last column
+
+
+def test_maps_show_every_candidate_that_meets_the_targets() -> None:
+    rows = [row(i, -6.0, 0.1) for i in range(200)] + [row(200, 0.0, -0.5)]
+    axes = conductivity_against_hull(run(*rows)).layout
+    assert axes.xaxis.range[0] < -0.5 and axes.yaxis.range[1] > 0.0
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from ionsmith.core.results import Row, RunResult
 from ionsmith.objective.spec import Target
 from ionsmith.report import words
 from ionsmith.report.comparison import CONDUCTIVITY, agreement, measured_against_predicted
-from ionsmith.report.labels import place_labels
+from ionsmith.report.labels import WIDE, place_labels
 from ionsmith.report.payload import standing
 from ionsmith.report.style import BLUE, GREY, MOST_BARS, ORANGE, SKY, axis_title, dress, hover, linked, points
 
@@ -40,7 +40,7 @@ _CLASSES = (
 MOST_POINTS = 2000
 """How many candidates a map shows, from the top of the table: more would only blacken it."""
 
-_MOST_LABELS, _MOST_OBSTACLES = 8, 400
+_MOST_LABELS = 8
 View = tuple[list[float], list[float]]
 
 
@@ -83,7 +83,7 @@ def target_map(result: RunResult, x: str = HULL, y: str = CONDUCTIVITY) -> Figur
     shade(figure, goals.get(x), goals.get(y), view)
     seen = [row for row in rows if _inside(_spot(row, (x, y)), view)]
     winners = [row for row in seen if standing(row) == "feasible"][:_MOST_LABELS]
-    label_points(figure, winners, [row for row in seen if standing(row) != "feasible"], (x, y), view)
+    label_points(figure, winners, seen, (x, y), view)
     return figure
 
 
@@ -161,7 +161,7 @@ def grouped_by(result: RunResult) -> str:
 
 
 def view_of(rows: Sequence[Row], x: str, y: str, goals: Mapping[str, Target]) -> View:
-    """Return the range of each axis that shows candidates and targets, without far outliers.
+    """Return the range of each axis that shows candidates and targets, without far outliers that miss a target.
 
     Args:
         rows: with values of both quantities.
@@ -169,15 +169,15 @@ def view_of(rows: Sequence[Row], x: str, y: str, goals: Mapping[str, Target]) ->
         y: quantity along the vertical axis.
         goals: quantity name to target.
     """
-    return _range([row.outcome.values[x].mean for row in rows], goals.get(x)), _range(
-        [row.outcome.values[y].mean for row in rows], goals.get(y)
-    )
+    return _range(rows, x, goals.get(x)), _range(rows, y, goals.get(y))
 
 
-def _range(means: Sequence[float], target: Target | None) -> list[float]:
+def _range(rows: Sequence[Row], name: str, target: Target | None) -> list[float]:
     # one melted relaxation must not squeeze everything else into a corner: zooming out shows it
+    means = [row.outcome.values[name].mean for row in rows]
     spread = np.quantile(means, [0.02, 0.98]) if len(means) > 20 else np.array([min(means), max(means)])
-    limits = [end for end in (target.low, target.high) if end is not None] if target else []
+    limits = [row.outcome.values[name].mean for row in rows if standing(row) == "feasible"]
+    limits += [end for end in (target.low, target.high) if end is not None] if target else []
     low, high = min([float(spread[0]), *limits]), max([float(spread[1]), *limits])
     margin = 0.1 * (high - low) or 0.1 * abs(high) or 1.0
     return [low - margin, high + margin]
@@ -212,22 +212,30 @@ def _ends(target: Target | None, view: list[float]) -> tuple[float, float]:
 
 
 def label_points(
-    figure: Figure, named: Sequence[Row], others: Sequence[Row], axes: tuple[str, str], view: View
+    figure: Figure,
+    named: Sequence[Row],
+    rows: Sequence[Row],
+    axes: tuple[str, str],
+    view: View,
+    *,
+    size: tuple[float, float] = WIDE,
 ) -> None:
     """Name points where there is room and they are in view.
 
     Args:
         figure: changed in place.
         named: rows to name, with values of both quantities.
-        others: rows whose points the names should not cover.
+        rows: all that are drawn; the names should not cover their points.
         axes: quantities along the horizontal and the vertical axis.
         view: ranges of the axes.
+        size: width and height of the plotting area, pixel.
     """
     kept = [row for row in named if _inside(_spot(row, axes), view)]
     spots = [_spot(row, axes) for row in kept]
-    obstacles = [_spot(row, axes) for row in others[:_MOST_OBSTACLES]]
+    mine = set(map(id, kept))
+    obstacles = [_spot(row, axes) for row in rows if id(row) not in mine]
     texts = [words.label_of(row) for row in kept]
-    offsets = place_labels(spots, texts, view, obstacles)
+    offsets = place_labels(spots, texts, view, obstacles, size=size)
     for text, spot, offset in zip(texts, spots, offsets, strict=True):
         if offset is not None:
             figure.add_annotation(

@@ -16,6 +16,7 @@ from ionsmith.objective.pareto import loss, non_dominated, pareto_front
 from ionsmith.objective.spec import Target
 from ionsmith.report import words
 from ionsmith.report.figures import label_points, shade, view_of
+from ionsmith.report.labels import NARROW
 from ionsmith.report.style import BLUE, GREY, ORANGE, SKY, Linked, axis_title, dress, hover, linked, points
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def front_figure(front: Front, x: str, y: str) -> Figure:
     figure.update_yaxes(title_text=axis_title(y), range=view[1])
     shade(figure, front.targets.get(x), front.targets.get(y), view)
     named = [row for row, kind in zip(rows, front.kinds, strict=True) if kind == "front"][:_MOST_LABELS]
-    label_points(figure, named, [row for row in rows if row not in named], (x, y), view)
+    label_points(figure, named, rows, (x, y), view, size=NARROW)
     return figure
 
 

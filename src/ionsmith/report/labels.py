@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-Box = tuple[float, float, float, float]
-_WIDTH, _HEIGHT = 580.0, 360.0  # plotting area of the figure, pixel
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+WIDE, NARROW = (580.0, 360.0), (345.0, 340.0)
+"""Plotting areas of figures in the wide and in the narrow column of the page, pixel."""
+
 _CHARACTER, _LINE = 6.6, 17.0  # size of a character, pixel
-_RINGS = (22.0, 34.0, 48.0)
+_MARKER = np.array([6.0, 6.0])  # half a marker, pixel
+_RINGS = (22.0, 34.0, 48.0, 70.0, 100.0, 140.0)  # lengths of leaders, pixel
 _CROWDED = 0.25  # a label that would lie this much over others is left out: pointing at the point still names it
 # never straight up, down or across: the leader would hide in an error bar
 _DIRECTIONS = ((1.0, -0.6), (-1.0, -0.6), (1.0, 0.6), (-1.0, 0.6), (0.5, -1.0), (-0.5, -1.0), (0.5, 1.0), (-0.5, 1.0))
+_STEPS = np.array([(dx * ring, dy * ring) for ring in _RINGS for dx, dy in _DIRECTIONS])
+_LENGTHS = np.repeat(_RINGS, len(_DIRECTIONS))  # a longer leader must save covering as many square pixels
 
 
 def place_labels(
@@ -18,54 +26,47 @@ def place_labels(
     texts: Sequence[str],
     view: tuple[list[float], list[float]],
     others: Sequence[Sequence[float]] = (),
+    *,
+    size: tuple[float, float] = WIDE,
 ) -> list[tuple[float, float] | None]:
     """Return for each point the offset of its label's centre, pixel, right and down, or None where there is no room.
 
-    Greedy: each label takes the nearest free place.
+    Greedy: each label takes the place that covers least, the nearest of equals.
 
     Args:
         spots: points in data units, each (x, y).
         texts: one label per point.
         view: shown range of x and of y, data units.
         others: further points that labels should not cover.
+        size: width and height of the plotting area, pixel.
     """
-    centres = [_pixel(spot, view) for spot in spots]
-    taken: list[Box] = [(x - 6, y - 6, x + 6, y + 6) for x, y in [*centres, *(_pixel(o, view) for o in others)]]
+    centres = _shares([*spots, *others], view) * size
+    markers, labels = np.hstack([centres - _MARKER, centres + _MARKER]), np.empty((0, 4))
     offsets: list[tuple[float, float] | None] = []
-    for (x, y), text in zip(centres, texts, strict=True):
-        half = (0.5 * _CHARACTER * len(text) + 2, 0.5 * _LINE)
-        places = [(dx * r + _side(dx) * half[0] * 0.8, dy * r) for r in _RINGS for dx, dy in _DIRECTIONS]
-        best = min(places, key=lambda place: _cost((x + place[0], y + place[1]), half, taken))
-        centre = (x + best[0], y + best[1])
-        room = _cost(centre, half, taken) <= _CROWDED * 4.0 * half[0] * half[1]
-        offsets.append(best if room else None)
+    for centre, text in zip(centres, texts, strict=False):
+        half = np.array([0.5 * _CHARACTER * len(text) + 2, 0.5 * _LINE])
+        places = _STEPS + np.sign(_STEPS) * [0.8 * half[0], 0.0]
+        boxes = np.hstack([centre + places - half, centre + places + half])
+        outside = 4.0 * half.prod() - _covered(boxes, np.array([[0.0, 0.0, *size]]))
+        covered = _covered(boxes, markers) + 3.0 * (_covered(boxes, labels) + outside)
+        best = int(np.argmin(covered + _LENGTHS))
+        room = covered[best] <= _CROWDED * 4.0 * half.prod()
+        offsets.append((float(places[best, 0]), float(places[best, 1])) if room else None)
         if room:
-            taken.append(_box(centre, half))
+            labels = np.vstack([labels, boxes[best]])
     return offsets
 
 
-def _side(direction: float) -> float:
-    return (direction > 0) - (direction < 0)
-
-
-def _pixel(spot: Sequence[float], view: tuple[list[float], list[float]]) -> tuple[float, float]:
+def _shares(spots: Sequence[Sequence[float]], view: tuple[list[float], list[float]]) -> Array:
+    """Return how far right and down points lie, in widths and heights of the view."""
     (x0, x1), (y0, y1) = view
-    return (spot[0] - x0) / (x1 - x0) * _WIDTH, (y1 - spot[1]) / (y1 - y0) * _HEIGHT
+    x, y = np.asarray(spots, dtype=float).reshape(-1, 2).T
+    return np.column_stack([(x - x0) / (x1 - x0), (y1 - y) / (y1 - y0)])
 
 
-def _box(centre: tuple[float, float], half: tuple[float, float]) -> Box:
-    return centre[0] - half[0], centre[1] - half[1], centre[0] + half[0], centre[1] + half[1]
-
-
-def _cost(centre: tuple[float, float], half: tuple[float, float], taken: Sequence[Box]) -> float:
-    box = _box(centre, half)
-    covered = sum(_overlap(box, other) for other in taken)
-    frame = (0.0, 0.0, _WIDTH, _HEIGHT)
-    outside = 4.0 * half[0] * half[1] - _overlap(box, frame)
-    return covered + 3.0 * outside
-
-
-def _overlap(first: Box, second: Box) -> float:
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    return max(0.0, width) * max(0.0, height)
+def _covered(boxes: Array, taken: Array) -> Array:
+    """Return the area of each box under those taken, square pixels; boxes are (left, top, right, bottom)."""
+    low = np.maximum(boxes[:, None, :2], taken[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], taken[None, :, 2:])
+    area: Array = np.maximum(high - low, 0.0).prod(axis=2).sum(axis=1)
+    return area
