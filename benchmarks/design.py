@@ -6,7 +6,8 @@ Run: python benchmarks/design.py OUT [--generators wyckoff,prior,substitution,ge
 OUT keeps one run folder per generator and seed and goes on where it was stopped. Every proposal counts in the
 denominator: sentences that are no crystal, repeats, and what a stage refused. "Hits" meet every target of the Spec by
 best estimates after relaxation; "new" ones are in none of the tables that mark rediscoveries; of these some balance
-with usual charges of their elements (``io/charges.py``), and some lie in the domain of every model.
+with usual charges of their elements (``io/charges.py``) that their bonds bear out (``io/bond_valence.py``), and some
+lie in the domain of every model.
 """
 
 from __future__ import annotations
@@ -67,10 +68,12 @@ def one(folder: Path, name: str, seed: int, budget: int, workers: int) -> dict[s
 
 
 def usual(folder: Path, name: str, seed: int) -> int:
-    """How many of the new hits balance with charges that their elements usually have."""
+    """How many of the new hits balance with charges that their elements usually have and their bonds bear out."""
     found = json.loads((folder / f"{name}-{seed}.hits.json").read_text())
-    charges = [charge_details(Structure.from_dict(each).composition) for each in found]
-    return sum(bool(each["charges_balanced"]) and not each["unusual_states"] for each in charges)
+    crystals = [Structure.from_dict(each) for each in found]
+    charges = [charge_details(crystal.composition, crystal) for crystal in crystals]
+    doubts = ("unusual_states", "bonds_contradict")
+    return sum(bool(each["charges_balanced"]) and not any(each[doubt] for doubt in doubts) for each in charges)
 
 
 def table(found: list[dict]) -> list[str]:

@@ -19,6 +19,7 @@ from ionsmith.report.payload import payload
 from ionsmith.report.progress import finds, learning_curves, running_mean, window_of
 from ionsmith.report.verdict import Verdict, give_verdict, reaction_energy, winners
 from ionsmith.report.winners import family_section, sentence, winner_section
+from ionsmith.report.words import headline, row_id
 from ionsmith.simulate.synthesis import SynthesisCheck
 from ionsmith.testing import formula
 from test_report_browser import assert_calm, chromium, show
@@ -273,6 +274,16 @@ class TestVerdict:
                 {"synthesis": {"charges_balanced": True, "unusual_states": {"P": 4}, "oxidation_states": {"P": 4}}},
                 "rare in known crystals (P +4)",
             ),
+            (
+                {
+                    "synthesis": {
+                        "charges_balanced": True,
+                        "bonds_contradict": {"Ge": 3.52},
+                        "oxidation_states": {"Ge": 2.0},
+                    }
+                },
+                "balance with Ge +2, but its bonds are as strong as those of a charge of +3.5",
+            ),
             ({"synthesis": {"competing_phases": []}}, "No set of simpler"),
         ],
     )
@@ -312,6 +323,15 @@ class TestVerdict:
 
 
 class TestPage:
+    def test_hits_whose_bonds_contradict_their_charges_come_last_and_are_counted(self):
+        found = {"charges_balanced": True, "oxidation_states": {"Ge": 2.0}, "bonds_contradict": {"Ge": 3.5}}
+        doubted, sound = row(0, rank=1, outcome={"details": {"synthesis": found}}), row(1, rank=2)
+        result = design(doubted, sound)
+        assert winners(result) == (sound, doubted) and winners(run(doubted, sound)) == (doubted, sound)
+        assert "In 1 of the 2 the bonds contradict" in winner_section(result)
+        assert "contradict" not in winner_section(design(sound))
+        assert row_id(result, sound) in headline(result)
+
     def test_winners_and_family_stand_on_the_page_without_scripts(self):
         page = own_markup(render(design(child(0, ["lost"]), row(1, -9.0))))
         assert 'href="#winners">Winners</a>' in page and 'href="#family">Family</a>' in page

@@ -117,7 +117,7 @@ def _stability(row: Row, goals: Mapping[str, Target]) -> Iterable[str]:
 
 def _makeable(row: Row) -> Iterable[str]:
     found = _stage(row, "synthesis")
-    if found.get("charges_balanced") and not found.get("unusual_states"):
+    if words.charges_hold(row):
         yield f"Charges balance: {states_text(found.get('oxidation_states') or {})}."
     energy = reaction_energy(row)
     if energy is not None and energy < 0.0:
@@ -199,6 +199,12 @@ def _charge_doubts(row: Row) -> Iterable[str]:
     elif found.get("unusual_states"):
         rare = states_text(found["unusual_states"])
         yield f"Charges balance only with a state that is rare in known crystals ({rare})."
+    for symbol, total in (found.get("bonds_contradict") or {}).items():
+        charge = states_text({symbol: found["oxidation_states"][symbol]})
+        yield (
+            f"Charges balance with {charge}, but its bonds are as strong as those of a charge of "
+            f"+{words.number(total, decimals=1)} (bond-valence sum): electrons may be left over."
+        )
 
 
 def _moved(row: Row) -> Iterable[str]:
@@ -282,7 +288,8 @@ def _percent(target: Target, value: Value) -> str:
 def winners(result: RunResult, most: int = 8) -> Sequence[Row]:
     """Return the candidates that a reader should look at first, best first; none where nothing was wanted.
 
-    Those that meet every target; where none does, the best of those that came through.
+    Those that meet every target; where none does, the best of those that came through. Of proposals those whose
+    charges hold come first: a better score is worth nothing where the formula leaves electrons over.
 
     Args:
         result: the finished run.
@@ -292,4 +299,4 @@ def winners(result: RunResult, most: int = 8) -> Sequence[Row]:
         return ()
     alive = [row for row in result.rows if row.outcome.status == "ok"]
     found = [row for row in alive if row.feasible] or alive
-    return tuple(sorted(found, key=lambda row: (row.rank is None, row.rank or 0)))[:most]
+    return tuple(sorted(found, key=lambda row: words.precedence(row, result)))[:most]

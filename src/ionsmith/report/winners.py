@@ -39,9 +39,21 @@ def winner_section(result: RunResult) -> str:
         else "None meets every target; these came closest. Read what could be wrong before why it is here."
     )
     cards = "".join(_card(row, result) for row in best)
+    lead += _contradicted(result)
     return (
         f'<section id="winners" aria-labelledby="winners-title"><h2 id="winners-title">{winner_title(result)}</h2>'
         f'<p class="lead">{lead}</p><div class="winners">{cards}</div></section>'
+    )
+
+
+def _contradicted(result: RunResult) -> str:
+    hits = [row for row in result.rows if row.feasible] if result.command == "design" else []
+    count = sum(bool((row.outcome.details.get("synthesis") or {}).get("bonds_contradict")) for row in hits)
+    if not count:
+        return ""
+    return (
+        f" In {count} of the {len(hits)} the bonds contradict a charge that the formula needs: such come last here, "
+        "whatever their score, and say so."
     )
 
 

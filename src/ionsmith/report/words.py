@@ -219,13 +219,36 @@ def headline(result: RunResult) -> str:
         lost = f"; {total - len(alive)} could not be answered" if len(alive) < total else ""
         return f"{len(alive)} of {_count(total, 'input')} answered{lost}."
     hits = [row for row in result.rows if row.feasible]
-    best = min(hits or alive, key=lambda row: (row.rank is None, row.rank or 0))
+    best = min(hits or alive, key=lambda row: precedence(row, result))
     name = f"<a href='#{row_id(result, best)}'>{formula_markup(label_of(best))}</a>"
     tail = _evidence(best, result)
     if hits:
         verb = "meets" if len(hits) == 1 else "meet"
         return f"{len(hits)} of {_count(total, 'candidate')} {verb} every target; best: {name}{tail}."
     return f"None of the {_count(total, 'candidate')} meets every target; closest: {name}{tail}."
+
+
+def charges_hold(row: Row) -> bool:
+    """Return whether the charges of a candidate balance with usual states that its bonds bear out.
+
+    Args:
+        row: the finished row; False where nobody looked.
+    """
+    found = row.outcome.details.get("synthesis") or {}
+    doubted = found.get("unusual_states") or found.get("bonds_contradict")
+    return bool(found.get("charges_balanced")) and not doubted
+
+
+def precedence(row: Row, result: RunResult) -> tuple[bool, bool, int]:
+    """Return a sorting key: what to look at first, by charges in a design run and by rank.
+
+    Args:
+        row: the finished row.
+        result: the run that it belongs to.
+    """
+    # a measured crystal exists, whatever its file or our table of charges says
+    doubted = result.command == "design" and "synthesis" in row.outcome.details and not charges_hold(row)
+    return doubted, row.rank is None, row.rank or 0
 
 
 def _count(n: int, noun: str) -> str:

@@ -6,25 +6,27 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from pymatgen.core import Composition
+from pymatgen.core import Composition, Structure
 
 from ionsmith.core.errors import InputError, PhysicsError
 from ionsmith.core.quantities import suggestion
 from ionsmith.core.records import Candidate, Kind, Outcome
 from ionsmith.core.registry import register
+from ionsmith.io.bond_valence import contradicted_states
 from ionsmith.io.charges import guess_charges, unusual_states
 from ionsmith.thermodynamics.known import CORRECTIONS, KnownPhases
 from ionsmith.thermodynamics.synthesis import LEFT_OUT, SynthesisHint, balanced, synthesis_hint
 from ionsmith.thermodynamics.terms import element_amounts
 
-_REVISION = 1  # raise whenever the details change for another reason than settings or tables
+_REVISION = 2  # raise whenever the details change for another reason than settings or tables
 
 
 @register("simulator", "synthesis")
 @dataclass(frozen=True)
 class SynthesisCheck:
-    """Oxidation states, competing phases, nearest known compounds and precursors, from the composition alone.
+    """Oxidation states, competing phases, nearest known compounds and precursors, from the composition.
 
+    Of a crystal only the bonds are asked, whether they bear the charges out.
     A hint in ``details``, never a reason to reject: what cannot be told is said in the note. The energies are those
     of the tables; the crystal's own energy comes from the stage ``hull``, and the report puts it beside them.
 
@@ -61,8 +63,9 @@ class SynthesisCheck:
             candidate: a crystal or composition.
         """
         start = time.perf_counter()
-        composition = candidate.structure.composition if candidate.kind is Kind.CRYSTAL else candidate.composition
-        details = charge_details(composition)
+        crystal = candidate.structure if candidate.kind is Kind.CRYSTAL else None
+        composition = candidate.composition if crystal is None else crystal.composition
+        details = charge_details(composition, crystal)
         note = ""
         try:
             states = details["oxidation_states"] if details["charges_balanced"] else {}
@@ -74,14 +77,16 @@ class SynthesisCheck:
         return Outcome(candidate, note=note, cost_s=time.perf_counter() - start, details=details)
 
 
-def charge_details(composition: Composition) -> dict[str, Any]:
+def charge_details(composition: Composition, crystal: Structure | None = None) -> dict[str, Any]:
     """Return oxidation state per element and whether the charges balance, JSON-ready.
 
     ``unusual_states`` are those that are rare in known crystals; ``charges_balanced`` is None where there are no
-    charges, as in a metal; ``net_charge`` is in e per composition.
+    charges, as in a metal; ``net_charge`` is in e per composition. ``bonds_contradict`` gives the bond-valence sums
+    of those cations that are bonded like a higher charge (:func:`ionsmith.io.bond_valence.contradicted_states`).
 
     Args:
         composition: of a crystal, with its charges where it has them, or of a formula.
+        crystal: that has the composition; without one no bonds are asked.
     """
     charges = guess_charges(composition)
     amounts = element_amounts(composition)
@@ -91,10 +96,12 @@ def charge_details(composition: Composition) -> dict[str, Any]:
     net, positive = sum(terms.values()), sum(term for term in terms.values() if term > 0.0)
     order = sorted(terms, key=lambda element: (-terms[element] / abs(terms[element] or 1.0), element))
     states = {element: round(terms[element] / amounts.get(element, 1.0), 3) for element in order}
+    neutral = balanced(net, positive) if positive else None
     return {
         "oxidation_states": states,
         "unusual_states": unusual_states(states),
-        "charges_balanced": balanced(net, positive) if positive else None,
+        "bonds_contradict": contradicted_states(crystal, states) if crystal is not None and neutral else {},
+        "charges_balanced": neutral,
         "net_charge": round(net, 4),
         "how": charges.note,
     }

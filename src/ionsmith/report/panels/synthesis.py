@@ -11,9 +11,18 @@ from ionsmith.report.panels import Panel
 from ionsmith.report.verdict import arrow, reaction_energy, states_text
 
 USES = (
-    *("oxidation_states", "unusual_states", "charges_balanced", "net_charge", "how", "formula_known"),
+    *("oxidation_states", "unusual_states", "bonds_contradict", "charges_balanced", "net_charge"),
     *("competing_phases", "competing_eV_per_atom", "table_eV_per_atom", "nearest_in_system", "nearest_known"),
-    *("left_out", "precursors", "precursor_kind", "precursors_eV_per_atom", "reaction", "reaction_from_carbonates"),
+    *(
+        "how",
+        "formula_known",
+        "left_out",
+        "precursors",
+        "precursor_kind",
+        "precursors_eV_per_atom",
+        "reaction",
+        "reaction_from_carbonates",
+    ),
 )
 _HEADER = ("Known compound", "Precursor, per formula unit", "Competing phase, % of atoms", "Distance, % of atoms")
 
