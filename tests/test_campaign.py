@@ -279,6 +279,18 @@ def test_ledger_of_another_layout_is_refused(tmp_path):
         Ledger(url)
 
 
+def test_inputs_are_kept_for_the_same_run_only(tmp_path):
+    url, reading = f"sqlite:///{tmp_path / 'l.db'}", Outcome(rock_salt(), status=Status.REJECTED, note="odd")
+    with Ledger(url, header={"seed": 1}) as ledger:
+        ledger.add_input(0, reading)
+        ledger.add("k", "s", "f", reading)
+    with Ledger(url, header={"seed": 1}) as ledger:
+        (found,) = ledger.inputs()
+        assert (found.candidate.key, found.status, found.note) == (reading.candidate.key, Status.REJECTED, "odd")
+    with Ledger(url, header={"seed": 2}) as ledger:
+        assert ledger.inputs() == [] and ledger.count() == 1
+
+
 def test_a_ledger_that_turns_read_only_says_so(tmp_path):
     ledger = Ledger(f"sqlite:///{tmp_path / 'l.db'}")
     with ledger._engine.begin() as connection:

@@ -47,6 +47,22 @@ def test_a_run_proposes_learns_and_repeats_by_seed(spec, tmp_path, monkeypatch, 
     assert (tmp_path / "one" / "report.html").exists()
 
 
+def test_a_finished_run_is_not_proposed_again(spec, tmp_path, monkeypatch, capsys):
+    words = ("--spec", spec, "--out", tmp_path / "one", "--generator", "substitution")
+    first = design(monkeypatch, capsys, *words)
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("asked again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ionsmith.generate.substitution.Substitution.ask", refuse)
+        again = design(patched, capsys, *words, "--resume")
+    assert again["candidates"] == first["candidates"]
+    assert again["funnel"] == first["funnel"]
+    other = design(monkeypatch, capsys, *words, "--resume", "--seed", 1)
+    assert [row["key"] for row in other["candidates"]] != [row["key"] for row in first["candidates"]]
+
+
 def test_settings_of_a_generator_are_checked():
     made = recipes.make_generator("wyckoff", spec=Spec(), settings={"power": 3})
     assert made.name == "wyckoff"

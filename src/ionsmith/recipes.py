@@ -172,8 +172,14 @@ def design(
     ladder = [make_simulator(name, spec=spec, scratch=_scratch(options)) for name in spec.ladder.rungs]
     models = _models_before(ladder)
     source = make_generator(generator, spec=spec, settings=settings)
-    source.fit(measured_library() if known is None else known, np.random.default_rng(options.seed))
-    return _run("design", source, options, models=models, ladder=ladder, limits=limits, spec=spec)
+    fitted_to = measured_library() if known is None else known
+    source.fit(fitted_to, np.random.default_rng(options.seed))
+    made_by = {
+        "generator": generator,
+        "settings": dict(settings or {}),
+        "known": [o.candidate.key for o in fitted_to],
+    }
+    return _run("design", source, options, models=models, ladder=ladder, limits=limits, spec=spec, made_by=made_by)
 
 
 def _models_before(ladder: Sequence[Simulator]) -> list[PropertyModel]:
@@ -279,14 +285,17 @@ def _run(
     ladder: Sequence[Simulator] = (),
     limits: Limits = Limits(_UNLIMITED, _UNLIMITED),  # noqa: B008  frozen
     spec: Spec | None = None,
+    made_by: Mapping[str, Any] | None = None,
 ) -> RunResult:
     plain = {} if spec is None else spec.plain()
-    header = {"command": command, "version": __version__, "spec": plain, "seed": options.seed}
+    header = {"command": command, "version": __version__, "spec": plain, "seed": options.seed, **(made_by or {})}
     objective: Objective = NoObjective() if spec is None else SpecObjective(spec)
     with _ledger(options, header) as ledger:
         executor = make_executor(options.workers, scheduler=options.scheduler)
         try:
             proposals = command == "design"
+            if proposals and len(recorded := ledger.inputs()) == limits.candidates:
+                source = Pool(recorded)  # all was proposed before: nothing is left to ask a learner for
             campaign = Campaign(models, ladder, objective, ledger, executor, options.observer, look_again=proposals)
             rows, funnel = run_campaign(source, campaign, limits=limits, seed=options.seed)
         finally:

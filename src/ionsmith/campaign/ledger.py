@@ -68,7 +68,8 @@ class Ledger:
 
     Args:
         url: SQLAlchemy database URL; ``sqlite://`` keeps the ledger in memory.
-        header: what the run is (command, version, Spec), JSON-ready.
+        header: what the run is (command, version, Spec, seed), JSON-ready. Outcomes of a run with another header are
+            kept, since they are found by content; the list of its inputs is not.
 
     Raises:
         LedgerError: the database cannot be opened, or another layout of this package wrote it.
@@ -128,6 +129,17 @@ class Ledger:
         self._transact(
             candidate, [_inputs.delete().where(_inputs.c.position == position), _inputs.insert().values(row)]
         )
+
+    def inputs(self) -> list[Outcome]:
+        """Return the recorded readings in order of position."""
+        query = (
+            sa.select(_inputs, _candidates.c.kind, _candidates.c.payload)
+            .join(_candidates, _candidates.c.key == _inputs.c.key)
+            .order_by(_inputs.c.position)
+        )
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [Outcome(_candidate(row), status=Status(row["status"]), note=row["note"]) for row in rows]
 
     def add(self, key: str, stage: str, fingerprint: str, outcome: Outcome) -> None:
         """Record what a stage found out, in a transaction of its own.
@@ -198,14 +210,17 @@ class Ledger:
 
     def _write_header(self, header: dict[str, Any]) -> None:
         with self._engine.begin() as connection:
-            held = connection.execute(sa.select(_run.c.layout)).scalars().first()
-            if held is not None and held != LAYOUT:
-                raise LedgerError(f"ledger: expected layout {LAYOUT}, found {held}, written by another version")
+            held = connection.execute(sa.select(_run.c.layout, _run.c.header)).first()
+            if held is not None and held.layout != LAYOUT:
+                raise LedgerError(
+                    f"ledger: expected layout {LAYOUT}, found {held.layout}, written by another version"
+                )
             row = {"id": 1, "layout": LAYOUT, "header": codec.dumps(header)}
             if held is None:
                 connection.execute(_run.insert().values({**row, "started_at": _now()}))
-            else:
+            elif held.header != row["header"]:
                 connection.execute(_run.update().values(row))
+                connection.execute(_inputs.delete())
 
 
 def _durable(connection: Any, record: Any) -> None:
@@ -217,16 +232,19 @@ def _durable(connection: Any, record: Any) -> None:
     cursor.close()
 
 
-def _outcome(row: Any) -> Outcome:
+def _candidate(row: Any) -> Candidate:
     kind = Kind(row["kind"])
-    candidate = Candidate(
+    return Candidate(
         kind,
         codec.decode_payload(kind, row["payload"]),
         codec.decode_origin(row["origin"]),
         tuple(json.loads(row["parents"])),
     )
+
+
+def _outcome(row: Any) -> Outcome:
     return Outcome(
-        candidate=candidate,
+        candidate=_candidate(row),
         values=codec.decode_values(row["values"]),
         status=Status(row["status"]),
         note=row["note"],
