@@ -1,13 +1,17 @@
-"""Bond-valence sums: whether the bonds of a crystal bear out the charges that balance its formula."""
+"""Bond-valence sums: whether the bonds of a crystal bear out the charges that balance its formula.
+
+The parameters of the landscape hold for one charge each and so presume what is asked here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 from pymatgen.core import Element, Structure
 
-_REACH = 4.0  # angstrom; farther anions add less than 1 % of a bond
+_REACH = 4.0  # angstrom; farther anions add next to nothing
 _SOFTNESS = 0.31  # angstrom
 _CONTRADICTION = 1.0  # e by which the bonds of a cation must exceed its charge before it is doubted
 
@@ -58,6 +62,7 @@ def _highest(symbol: str) -> int:
     return max((*element.common_oxidation_states, *element.icsd_oxidation_states), default=0)
 
 
+@lru_cache(maxsize=4096)
 def _single_bond(first: str, second: str) -> float:
     """Return the length of a bond of valence one between two elements, angstrom; 0 where a parameter is missing."""
     from pymatgen.analysis.bond_valence import BV_PARAMS

@@ -117,7 +117,7 @@ def _stability(row: Row, goals: Mapping[str, Target]) -> Iterable[str]:
 
 def _makeable(row: Row) -> Iterable[str]:
     found = _stage(row, "synthesis")
-    if words.charges_hold(row):
+    if words.charges_hold(found):
         yield f"Charges balance: {states_text(found.get('oxidation_states') or {})}."
     energy = reaction_energy(row)
     if energy is not None and energy < 0.0:

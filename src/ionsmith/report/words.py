@@ -228,13 +228,12 @@ def headline(result: RunResult) -> str:
     return f"None of the {_count(total, 'candidate')} meets every target; closest: {name}{tail}."
 
 
-def charges_hold(row: Row) -> bool:
+def charges_hold(found: Mapping[str, Any]) -> bool:
     """Return whether the charges of a candidate balance with usual states that its bonds bear out.
 
     Args:
-        row: the finished row; False where nobody looked.
+        found: of the stage ``synthesis``, see :func:`ionsmith.simulate.synthesis.charge_details`; False where empty.
     """
-    found = row.outcome.details.get("synthesis") or {}
     doubted = found.get("unusual_states") or found.get("bonds_contradict")
     return bool(found.get("charges_balanced")) and not doubted
 
@@ -247,7 +246,8 @@ def precedence(row: Row, result: RunResult) -> tuple[bool, bool, int]:
         result: the run that it belongs to.
     """
     # a measured crystal exists, whatever its file or our table of charges says
-    doubted = result.command == "design" and "synthesis" in row.outcome.details and not charges_hold(row)
+    found = row.outcome.details.get("synthesis")
+    doubted = result.command == "design" and found is not None and not charges_hold(found)
     return doubted, row.rank is None, row.rank or 0
 
 

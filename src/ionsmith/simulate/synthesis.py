@@ -26,7 +26,7 @@ _REVISION = 2  # raise whenever the details change for another reason than setti
 class SynthesisCheck:
     """Oxidation states, competing phases, nearest known compounds and precursors, from the composition.
 
-    Of a crystal only the bonds are asked, whether they bear the charges out.
+    Only whether its bonds bear the charges out depends on the crystal.
     A hint in ``details``, never a reason to reject: what cannot be told is said in the note. The energies are those
     of the tables; the crystal's own energy comes from the stage ``hull``, and the report puts it beside them.
 
